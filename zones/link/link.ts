@@ -22,7 +22,10 @@ export type LinkHandlers = {
   readonly onHello: (hello: HelloParams) => HelloResult;
   /** The connection ended; every request in flight was already rejected with `INSTANCE_LOST`. */
   readonly onDisconnect: () => void;
-  /** The peer broke the protocol or stays over budget: the caller kills the instance. */
+  /**
+   * The peer broke the protocol or stays over budget: the caller kills the instance. Told once; the link
+   * has then dropped the connection and accepts no other.
+   */
   readonly onViolation: (error: KernelError) => void;
   readonly onOutput: (output: OutputParams) => void;
   /** A request of the agent (all but `hello`), already validated; may throw KernelError. */
@@ -41,7 +44,10 @@ export type InstanceLink = AsyncDisposable & {
    *   `$/cancel`), `LIMIT_EXCEEDED` (too many in flight), `PROTOCOL` (unusable result), or what the agent answered
    */
   readonly request: (method: string, params: unknown, options: RequestOptions) => Promise<unknown>;
+  /** Sends a notification; dropped when there is no connection or the peer does not read. */
   readonly notify: (method: string, params: unknown) => void;
+  /** False while there is no connection or the peer does not read: what is sent now would be dropped. */
+  readonly writable: () => boolean;
   /** Requests in flight. */
   readonly inFlight: () => number;
   /** Closes the connection and the listener and removes the socket file. */

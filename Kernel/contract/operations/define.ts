@@ -27,7 +27,7 @@ export type OperationDeclaration<P extends z.ZodType = z.ZodType, R extends z.Zo
   readonly timeoutMs: number;
 };
 
-/** Declares an operation; exists for inference only. */
-export const operation = <P extends z.ZodType, R extends z.ZodType>(
-  declaration: OperationDeclaration<P, R>,
-): OperationDeclaration<P, R> => declaration;
+/** Declares an operation; exists for inference only: shapes and kind keep their exact types. */
+export const operation = <P extends z.ZodType, R extends z.ZodType, K extends OperationDeclaration['kind']>(
+  declaration: OperationDeclaration<P, R> & { readonly kind: K },
+): OperationDeclaration<P, R> & { readonly kind: K } => declaration;

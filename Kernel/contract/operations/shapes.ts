@@ -14,6 +14,8 @@ export const INSTANCE_STATES = [
 export const UNIT_STATES = ['stopped', 'starting', 'running', 'backoff', 'quarantined', 'stopping'] as const;
 export const MODULE_PHASES = ['starting', 'running', 'degraded', 'backoff', 'quarantined', 'stopped', 'broken'] as const;
 
+export type ModulePhase = (typeof MODULE_PHASES)[number];
+
 export const slotSchema = z.nullable(z.object({ version: z.string(), digest: digestSchema }));
 export const slotsSchema = z.object({ active: slotSchema, fallback: slotSchema, next_stable: slotSchema });
 

@@ -1,0 +1,32 @@
+import type { KernelError } from '../../../Kernel/contract/errors.ts';
+import { spanText } from './quantity.ts';
+import { paint, type Style } from './style.ts';
+import { hang } from './text.ts';
+
+const MOST_ISSUES = 20;
+
+/** What an error lists, as every mistake in a manifest; one alone is already told by the message. */
+const issueLines = (error: KernelError, style: Style): string[] => {
+  const { issues } = error.context;
+  if (!Array.isArray(issues) || issues.length < 2) return [];
+  const shown = issues.slice(0, MOST_ISSUES).flatMap((issue: Readonly<Record<string, unknown>> | null) => {
+    const place = [issue?.['file'], issue?.['line'], issue?.['column']].filter((part) => part !== undefined).join(':');
+    const what = issue?.['message'] ?? issue?.['expected'];
+    return hang('  ', [place, issue?.['path'], what].filter((part) => part !== undefined && part !== '').join(': '), style.width);
+  });
+  return issues.length > MOST_ISSUES ? [...shown, `  and ${issues.length - MOST_ISSUES} more`] : shown;
+};
+
+/** A failure for people: what happened with its code, then what to do. Never a stack. */
+export const renderError = (error: KernelError, style: Style): string[] => {
+  const code = error.code === 'USAGE' ? '' : ` (${error.code})`;
+  const [first = '', ...rest] = hang('kernelctl: ', `${error.message}${code}`, style.width);
+  const again = error.retryAfterMs === undefined ? null : `Try again in ${spanText(error.retryAfterMs)}.`;
+  const remedy = [error.remedy, again].filter((part) => part != null).join(' ');
+  return [
+    paint(style, 'bad', 'kernelctl:') + first.slice('kernelctl:'.length),
+    ...rest,
+    ...issueLines(error, style),
+    ...(remedy === '' ? [] : hang('  ', remedy, style.width)),
+  ];
+};

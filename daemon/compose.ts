@@ -1,0 +1,339 @@
+/**
+ * The only place where parts are constructed and joined (STYLE: injection). Reads as the manifest does: one
+ * component after the other, each with how it starts and how it stops.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EffectiveConfig } from '../Kernel/contract/effective-config.ts';
+import { KernelError, toKernelError } from '../Kernel/contract/errors.ts';
+import { ZONE_NAMES, type ZoneName } from '../Kernel/contract/ids.ts';
+import { OPERATIONS } from '../Kernel/contract/operations/index.ts';
+import { chooseConfigFile, homePaths, type HomePaths } from '../Kernel/contract/paths.ts';
+import type { Log } from '../Kernel/contract/ports.ts';
+import { createEventBus, type EventBus } from '../Kernel/core/event-bus/event-bus.ts';
+import type { KernelMode } from '../Kernel/gate/call.ts';
+import { createGate, type Gate } from '../Kernel/gate/gate.ts';
+import { standardSteps } from '../Kernel/gate/steps/standard-steps.ts';
+import { createKernel, type Component, type Kernel } from '../Kernel/lifecycle/kernel.runner.ts';
+import type { TerminatePolicy } from '../Kernel/lifecycle/kernel.machine.ts';
+import type { ComponentName } from '../Kernel/manifest.ts';
+import { createDockerEngine, type DockerEngine } from '../zones/docker/docker-engine.ts';
+import type { InstancePorts } from '../zones/instance/instance.ports.ts';
+import { openInstanceRecords } from '../zones/instance/instance-record.ts';
+import { createUidLeases } from '../zones/instance/uid-leases.ts';
+import { createOpenLink } from '../zones/link/open-link.ts';
+import { createSupervisor, type Supervisor } from '../zones/supervisor/supervisor.ts';
+import { zoneReason } from '../zones/supervisor/views.ts';
+import { readHostUids } from '../zones/uids/host-uids.ts';
+import { findConflicts } from '../zones/uids/uid-lease.verdict.ts';
+import { createUserBus, type UserBus } from '../zones/user-bus/user-bus.ts';
+import { createZonePreparation } from '../zones/zone/prepare-zone.ts';
+import { createClock } from './adapters/clock.ts';
+import { createLog, type KernelLog } from './adapters/log.ts';
+import { createOutputLog, type OutputLog } from './adapters/output-log.ts';
+import { createRandom } from './adapters/random.ts';
+import { openControlServer, type ControlServer } from './control/control-server.ts';
+import { findEngineHost } from './engine-host.ts';
+import { createConfigState } from './handlers/config-state.ts';
+import { createHandlers } from './handlers/handlers.ts';
+import { createModuleRegistry, type ModuleRegistry } from './handlers/module-registry.ts';
+import { createUploads } from './handlers/uploads.ts';
+import { openHome, type Home } from './home/home.ts';
+import { openStore } from './modules/store.ts';
+import type { ModuleStore } from './modules/module-store.ts';
+
+/** Events that `kernelctl events` can look back on. */
+const JOURNAL_CAPACITY = 4_096;
+const KERNEL_LOG_FILE_BYTES = 8 * 1024 * 1024;
+const KERNEL_LOG_FILES = 4;
+/** Calls in flight through the whole gate. */
+const MAX_IN_FLIGHT = 16_384;
+/** For components that come up before the configuration is read. */
+const EARLY_TIMEOUT_MS = 30_000;
+
+export type ComposeOptions = {
+  readonly env: NodeJS.ProcessEnv;
+  /** From `--config`; null: the home's, or the shipped one. */
+  readonly configFile: string | null;
+  readonly version: string;
+  /** The installed program. */
+  readonly projectDirectory: string;
+  readonly onUp: (summary: { readonly paths: HomePaths; readonly bootMs: number | null; readonly mode: KernelMode }) => void;
+};
+
+export type Composed = {
+  readonly kernel: Kernel;
+  readonly log: Log;
+  readonly reload: () => Promise<void>;
+  readonly terminate: (reason: string) => void;
+};
+
+/** Parts that a component opens: absent before and after. */
+type Parts = {
+  home?: Home;
+  log?: KernelLog;
+  output?: OutputLog;
+  store?: ModuleStore;
+  control?: ControlServer;
+  engine?: DockerEngine;
+  supervisor?: Supervisor;
+  modules?: ModuleRegistry;
+};
+
+/** A log that writes to the log in force: to standard output until the log component is up. */
+const createRelay = (current: () => Log): Log => {
+  const relay = (fields: Record<string, unknown>): Log => ({
+    debug: (message, more) => current().debug(message, { ...fields, ...more }),
+    info: (message, more) => current().info(message, { ...fields, ...more }),
+    warn: (message, more) => current().warn(message, { ...fields, ...more }),
+    error: (message, more) => current().error(message, { ...fields, ...more }),
+    critical: (message, more) => current().critical(message, { ...fields, ...more }),
+    child: (more) => relay({ ...fields, ...more }),
+  });
+  return relay({});
+};
+
+/** Tells the kernel's mode by what ails its zones and its engine. */
+const watchFaults = (kernel: () => Kernel, supervisor: Supervisor) => (zone: ZoneName): void => {
+  const state = supervisor.zones.get(zone)!.state();
+  const key = `zone ${zone}`;
+  if (state.kind === 'failed' || state.kind === 'degraded') kernel().send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
+  else kernel().send({ kind: 'faultCleared', key });
+  const engine = supervisor.engine();
+  if (engine.state === 'unreachable') kernel().send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
+  else kernel().send({ kind: 'faultCleared', key: 'engine' });
+};
+
+export const compose = (options: ComposeOptions): Composed => {
+  const paths = homePaths(options.env);
+  const clock = createClock();
+  const random = createRandom();
+  const early = createLog({ level: 'info', file: null, output: 1 });
+  const parts: Parts = {};
+  const log = createRelay(() => parts.log ?? early);
+  const events: EventBus = createEventBus({ clock, capacity: JOURNAL_CAPACITY });
+  const shipped = join(options.projectDirectory, 'config/kernel.yaml');
+  const configFile = options.configFile ?? chooseConfigFile(paths, existsSync, shipped);
+
+  const need = <K extends keyof Parts>(name: K): NonNullable<Parts[K]> => {
+    const part = parts[name];
+    if (part === undefined) throw new KernelError('UNAVAILABLE', `${name} is not up yet`, { retryAfterMs: 200 });
+    return part;
+  };
+
+  const report: EventBus['publish'] = (event) => {
+    const { kind, severity, reason, ...fields } = event;
+    log[severity](`${kind}: ${reason}`, fields);
+    return events.publish(event);
+  };
+
+  const applyConfig = (config: EffectiveConfig): void => {
+    parts.log?.setLevel(config.logs.level);
+    parts.output?.setLimits(config.logs.module);
+    parts.control?.setLimits(config.wire.operator);
+    const { backoff } = config.restart;
+    log.info('configuration applied', { file: configFile, backoffInitialMs: backoff.initialMs });
+  };
+  const configState = createConfigState(configFile, applyConfig);
+  const uploads = createUploads({ clock, random });
+  const engineHost = (): string => findEngineHost(configState.config().engine.host, options.env);
+  const mode = (): KernelMode => {
+    const { kind } = kernel.state();
+    return kind === 'stopped' ? 'stopping' : kind;
+  };
+  const claims = () => readHostUids();
+
+  const handlers = createHandlers({
+    version: options.version, paths, clock, events, configState, uploads, engineHost, mode,
+    engine: () => need('engine'),
+    kernel: () => kernel,
+    supervisor: () => need('supervisor'),
+    supervisorIfUp: () => parts.supervisor ?? null,
+    modules: () => need('modules'),
+    modulesIfUp: () => parts.modules ?? null,
+    output: () => need('output'),
+    uidConflicts: async () =>
+      findConflicts(configState.config().instances.uidRange, await claims()).map(({ first, last, by }) => `${first}-${last} is ${by}`),
+    figures: () => ({
+      gate: gate.figures(), control: parts.control?.figures() ?? null, output: parts.output?.figures() ?? null,
+      log: { lostLines: (parts.log ?? early).lost() }, lockHeld: parts.home?.lockHeld() ?? false,
+    }),
+  });
+  const gate: Gate = createGate({
+    operations: OPERATIONS, handlers, clock, log, events,
+    steps: standardSteps({
+      operations: OPERATIONS, mode,
+      limits: () => ({ perConnection: configState.config().wire.operator.maxInFlight, total: MAX_IN_FLIGHT }),
+    }),
+  });
+
+  const makeSupervisor = (engine: DockerEngine, home: Home): Supervisor => {
+    const uids = createUidLeases({ engine, range: () => configState.config().instances.uidRange, claims });
+    const { bus } = configState.config();
+    const buses = new Map<ZoneName, UserBus>(ZONE_NAMES.map((zone) => [zone, createUserBus({ limits: bus, clock })]));
+    const instances: InstancePorts = {
+      engine, uids, clock, log,
+      openLink: createOpenLink({ clock, random, log, outputBytesPerSecond: configState.config().logs.module.bytesPerSecond }),
+      records: openInstanceRecords(paths.recordsDir),
+      instancesDir: paths.instancesDir,
+      busOf: (zone) => buses.get(zone)!,
+      appendOutput: (line) => need('output').append(line.module, line),
+      settings: () => {
+        const config = configState.config();
+        return { ...config.instances, link: config.wire.agent, engineTimeoutMs: config.engine.timeoutMs };
+      },
+    };
+    const preparation = createZonePreparation({
+      home: home.id, engine, clock, random, log, uids, claims, config: configState.config,
+      projectDirectory: options.projectDirectory, configFile, cacheDirectory: join(paths.state, 'cache'), instancesDir: paths.instancesDir,
+    });
+    const supervisor: Supervisor = createSupervisor({
+      home: home.id, instances, preparation, probing: preparation.probing, random, config: configState.config, report,
+      engineHost: engineHost(),
+      onChange: (zone) => watchFaults(() => kernel, supervisor)(zone),
+    });
+    return supervisor;
+  };
+
+  const enabledZones = (): ZoneName[] => ZONE_NAMES.filter((zone) => configState.config().zones[zone].enabled);
+
+  const components: Readonly<Record<ComponentName, Component>> = {
+    home: {
+      start: async () => {
+        parts.home = await openHome({ paths, random });
+      },
+      stop: async () => {
+        parts.home?.[Symbol.dispose]();
+        delete parts.home;
+      },
+    },
+    configuration: {
+      start: (signal) => configState.load(signal),
+      stop: async () => undefined,
+    },
+    log: {
+      start: async () => {
+        const { logs } = configState.config();
+        parts.log = createLog({
+          level: logs.level, output: 1,
+          file: { path: join(paths.logsDir, 'kernel.log'), maxFileBytes: KERNEL_LOG_FILE_BYTES, files: KERNEL_LOG_FILES },
+        });
+        parts.output = createOutputLog({ dir: join(paths.logsDir, 'modules'), limits: logs.module, clock });
+      },
+      stop: async () => {
+        await parts.output?.[Symbol.asyncDispose]();
+        delete parts.output;
+        await parts.log?.flush(1_000);
+        parts.log?.[Symbol.dispose]();
+        delete parts.log;
+      },
+    },
+    store: {
+      start: async () => {
+        const store = await openStore({ root: paths.state, clock, log });
+        const swept = await store.sweep();
+        if (swept.length > 0) report({ kind: 'store.swept', severity: 'warn', reason: `${swept.length} leftovers of an interrupted change were removed` });
+        parts.store = store;
+      },
+      stop: async () => {
+        delete parts.store;
+      },
+    },
+    control: {
+      start: async () => {
+        const { control, wire } = configState.config();
+        parts.control = await openControlServer({
+          socketPath: paths.operatorSocket, socketKind: 'operator', mode: control.group === null ? 0o600 : 0o660, group: control.group,
+          gate, limits: wire.operator, clock, log,
+        });
+      },
+      stop: async () => {
+        const { drainTimeoutMs } = configState.config().lifecycle;
+        parts.control?.stopAccepting();
+        await parts.control?.drain(drainTimeoutMs);
+        await parts.control?.close();
+        delete parts.control;
+      },
+    },
+    zones: {
+      start: async () => {
+        const home = need('home');
+        const engine = createDockerEngine({ host: engineHost(), clock, log, requestTimeoutMs: configState.config().engine.timeoutMs });
+        parts.engine = engine;
+        const supervisor = makeSupervisor(engine, home);
+        parts.supervisor = supervisor;
+        parts.modules = createModuleRegistry({
+          store: need('store'), supervisor, config: configState.config, clock, report,
+          onRemoved: (name) => need('output').remove(name),
+        });
+        await parts.modules.refresh();
+        supervisor.open();
+      },
+      stop: async (policy, signal) => {
+        await parts.supervisor?.close(policy, signal);
+        delete parts.supervisor;
+        delete parts.modules;
+      },
+    },
+  };
+
+  const handOver = async (): Promise<void> => {
+    const supervisor = need('supervisor');
+    const zones = enabledZones();
+    for (const zone of zones) supervisor.startZone(zone);
+    await Promise.all(
+      zones.map(async (zone) => {
+        try {
+          await supervisor.settled(zone, AbortSignal.timeout(configState.config().lifecycle.componentTimeoutMs));
+        } catch (thrown) {
+          log.warn('a zone took too long to come to rest; going on without it', { zone, reason: toKernelError(thrown).message });
+        }
+        kernel.send({ kind: 'zoneSettled', zone });
+      }),
+    );
+  };
+
+  const kernel: Kernel = createKernel({
+    clock, log, components, report,
+    zones: ZONE_NAMES,
+    timeouts: () => {
+      try {
+        const { componentTimeoutMs, drainTimeoutMs } = configState.config().lifecycle;
+        return { componentMs: componentTimeoutMs, drainMs: drainTimeoutMs };
+      } catch (thrown) {
+        if (toKernelError(thrown).code !== 'UNAVAILABLE') throw thrown;
+        return { componentMs: EARLY_TIMEOUT_MS, drainMs: EARLY_TIMEOUT_MS };
+      }
+    },
+    handOver: () => {
+      for (const zone of ZONE_NAMES) if (!enabledZones().includes(zone)) kernel.send({ kind: 'zoneSettled', zone });
+      void handOver().catch((thrown: unknown) => log.error('handover failed', { reason: toKernelError(thrown).message }));
+    },
+    onUp: () => options.onUp({ paths, bootMs: kernel.bootMs(), mode: mode() }),
+  });
+
+  const terminatePolicy = (): TerminatePolicy => {
+    try {
+      return configState.config().lifecycle.onTerminate;
+    } catch (thrown) {
+      log.debug('terminated before the configuration was read', { reason: toKernelError(thrown).message });
+      return 'leave';
+    }
+  };
+
+  return {
+    kernel,
+    log,
+    reload: async () => {
+      try {
+        const { changes } = await configState.reload(AbortSignal.timeout(EARLY_TIMEOUT_MS));
+        for (const change of changes) log.info(`configuration: ${change.key}`, { ...change });
+        report({ kind: 'config.reloaded', severity: 'info', reason: `${changes.length} keys changed, ${changes.filter(({ applied }) => applied).length} applied live` });
+      } catch (thrown) {
+        const error = toKernelError(thrown);
+        report({ kind: 'config.refused', severity: 'error', code: error.code, reason: error.message });
+      }
+    },
+    terminate: (reason) => kernel.send({ kind: 'terminateRequested', policy: terminatePolicy(), reason }),
+  };
+};

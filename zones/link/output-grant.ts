@@ -1,0 +1,42 @@
+/** Runs the credit machine of one connection: spends, and gives back as fast as the log may grow. */
+import type { Clock } from '../../Kernel/contract/ports.ts';
+import { grantCredit, newCredit, spendCredit, type CreditLimits } from './output-credit.machine.ts';
+import type { Timers } from './timers.ts';
+
+export type OutputGrant = {
+  /** False when the line was not covered. */
+  readonly spend: (costBytes: number) => boolean;
+};
+
+export const createOutputGrant = (
+  options: CreditLimits & {
+    readonly clock: Clock;
+    readonly timers: Timers;
+    readonly notify: (method: string, params: unknown) => void;
+  },
+): OutputGrant => {
+  const { clock } = options;
+  let credit = newCredit(options, clock.monotonicMs());
+  let waiting = false;
+
+  const give = (): void => {
+    const { state, grantBytes, againInMs } = grantCredit(credit, options, clock.monotonicMs());
+    credit = state;
+    if (grantBytes > 0) options.notify('output.credit', { bytes: grantBytes });
+    if (againInMs === null) return;
+    waiting = true;
+    options.timers.after(againInMs, () => {
+      waiting = false;
+      give();
+    });
+  };
+
+  return {
+    spend: (costBytes) => {
+      const { state, ok } = spendCredit(credit, costBytes);
+      credit = state;
+      if (ok && !waiting) give();
+      return ok;
+    },
+  };
+};

@@ -1,0 +1,163 @@
+/** Makes a zone ready: image, seccomp profile, specification; then the probe. */
+import { createHash } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
+import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
+import { parseInstanceId, type HomeId, type InstanceId, type ZoneName } from '../../Kernel/contract/ids.ts';
+import type { Clock, EnginePort, Log, Random } from '../../Kernel/contract/ports.ts';
+import type { ImageStore } from '../docker/image-store.ts';
+import { bundleAgent } from '../image/agent-bundle.ts';
+import { ensureZoneImage } from '../image/zone-image.ts';
+import { instanceDirectory, makeInstanceDirectory } from '../instance/launch-container.ts';
+import type { UidLeases } from '../instance/uid-leases.ts';
+import { planInstanceSpec } from '../instance-spec/instance-spec.plan.ts';
+import { runProbe } from '../probe/run-probe.ts';
+import { checkUidRange } from '../uids/host-uids.ts';
+import type { UidClaim } from '../uids/uid-lease.verdict.ts';
+import type { ZoneBlueprint, ZonePreparation } from './zone-blueprint.ts';
+
+/** An import of 150 MB takes some seconds on a slow disk. */
+const BUILD_TIMEOUT_MS = 120_000;
+const PROBE_TIMEOUT_MS = 15_000;
+const UID_ATTEMPTS = 8;
+
+export type PrepareZonePorts = {
+  readonly home: HomeId;
+  readonly engine: EnginePort & { readonly images: ImageStore };
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly uids: UidLeases;
+  readonly claims: () => Promise<readonly UidClaim[]>;
+  readonly config: () => EffectiveConfig;
+  /** The installed program: where `zones/`, `config/` and the lock file are. */
+  readonly projectDirectory: string;
+  /** Paths in kernel.yaml are relative to it. */
+  readonly configFile: string;
+  readonly cacheDirectory: string;
+  readonly instancesDir: string;
+};
+
+const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** The profile of a zone: its own in config/seccomp, or a file that kernel.yaml names. */
+const readProfile = async (ports: PrepareZonePorts, zone: ZoneName): Promise<{ name: string; text: string; allowed: number }> => {
+  const named = ports.config().zones[zone].seccomp;
+  const file = named === null ? join(ports.projectDirectory, 'config/seccomp', `${zone}.json`) : resolve(dirname(ports.configFile), named);
+  try {
+    const profile = JSON.parse(await readFile(file, 'utf8')) as { syscalls?: { names?: unknown[]; action?: string }[] };
+    const allowed = new Set(
+      (profile.syscalls ?? []).filter(({ action }) => action === 'SCMP_ACT_ALLOW').flatMap(({ names }) => names ?? []),
+    ).size;
+    return { name: named ?? zone, text: JSON.stringify(profile), allowed };
+  } catch (thrown) {
+    throw new KernelError('CONFIG_INVALID', `the seccomp profile ${file} cannot be used: ${toKernelError(thrown).message}`, {
+      cause: thrown, remedy: `Correct zones.${zone}.seccomp in kernel.yaml, or leave it out.`,
+    });
+  }
+};
+
+/** Prepares zones; ids of probes in progress are in `probing`, so that no sweep takes them for orphans. */
+export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation & { readonly probing: () => ReadonlySet<InstanceId> } => {
+  const probing = new Set<InstanceId>();
+  let building: Promise<string> | null = null;
+
+  const buildImage = async (signal: AbortSignal): Promise<string> => {
+    const { projectDirectory, cacheDirectory } = ports;
+    const bundle = (entry: string) => bundleAgent({ entry, projectDirectory, cacheDirectory, signal });
+    const [agent, probe] = [await bundle('zones/agent/main.ts'), await bundle('zones/probe/probe.ts')];
+    const image = await ensureZoneImage(
+      {
+        images: ports.engine.images, nodePath: process.execPath, agent, probe, cacheDirectory,
+        clock: ports.clock, log: ports.log, buildTimeoutMs: BUILD_TIMEOUT_MS,
+      },
+      signal,
+    );
+    return image.tag;
+  };
+
+  /** Both zones ask at the same time for the same image: it is made once. */
+  const localImage = (signal: AbortSignal): Promise<string> => {
+    building ??= buildImage(signal).finally(() => {
+      building = null;
+    });
+    return building;
+  };
+
+  const resolveImage = async (zone: ZoneName, signal: AbortSignal): Promise<string> => {
+    const named = ports.config().zones[zone].image;
+    if (named === null) return localImage(signal);
+    if (await ports.engine.images.has(named, signal)) return named;
+    throw new KernelError('IMAGE_UNAVAILABLE', `the engine has no image ${named}; none is ever pulled`, {
+      remedy: `Bring it to the engine, or leave zones.${zone}.image out of kernel.yaml.`,
+    });
+  };
+
+  const checkRuntime = async (zone: ZoneName, signal: AbortSignal): Promise<void> => {
+    const facts = await ports.engine.facts(signal);
+    if (!facts.seccomp || !facts.memoryLimit || !facts.pidsLimit) {
+      throw new KernelError('ENGINE_UNSUITABLE', 'the engine lacks seccomp, or limits of memory or processes', {
+        context: { seccomp: facts.seccomp, memoryLimit: facts.memoryLimit, pidsLimit: facts.pidsLimit },
+        remedy: 'kernelctl doctor says which and what to do.',
+      });
+    }
+    const { runtime } = ports.config().zones[zone];
+    if (!facts.runtimes.includes(runtime)) {
+      throw new KernelError('ENGINE_UNSUITABLE', `the engine has no runtime ${runtime}; it has ${facts.runtimes.join(', ')}`, {
+        remedy: `Correct zones.${zone}.runtime in kernel.yaml.`,
+      });
+    }
+    checkUidRange(ports.config().instances.uidRange, await ports.claims(), facts);
+  };
+
+  return {
+    probing: () => probing,
+    resolve: async (zone, signal): Promise<ZoneBlueprint> => {
+      await checkRuntime(zone, signal);
+      const image = await resolveImage(zone, signal);
+      const profile = await readProfile(ports, zone);
+      const { instance, runtime } = ports.config().zones[zone];
+      const { orphanTimeoutMs } = ports.config().instances;
+      return {
+        zone,
+        image,
+        seccomp: { profile: profile.name, sha256: sha256Hex(profile.text), allowedSyscalls: profile.allowed },
+        template: (resources) =>
+          planInstanceSpec(
+            ports.home,
+            {
+              zone, image, runtime, seccompProfile: profile.text, orphanTimeoutMs, nofile: instance.nofile, moduleTmpBytes: instance.moduleTmpBytes,
+              memoryBytes: resources.memoryBytes ?? instance.memoryBytes,
+              cpus: resources.cpus ?? instance.cpus,
+              pids: resources.pids ?? instance.pids,
+              tmpBytes: resources.tmpBytes ?? instance.tmpBytes,
+            },
+            sha256Hex,
+          ),
+      };
+    },
+    probe: async (blueprint, signal) => {
+      const instance = parseInstanceId(`i-${ports.random.hex(6)}`);
+      probing.add(instance);
+      try {
+        const directory = await makeInstanceDirectory(ports.instancesDir, instance);
+        for (let attempt = 1; ; attempt += 1) {
+          const uid = await ports.uids.lease(signal);
+          try {
+            const spec = { ...blueprint.template({}), instance, uid, directory };
+            const report = await runProbe({ engine: ports.engine, clock: ports.clock, spec, timeoutMs: PROBE_TIMEOUT_MS }, signal);
+            ports.uids.release(uid);
+            return report;
+          } catch (thrown) {
+            ports.uids.lost(uid);
+            if (toKernelError(thrown).code !== 'UID_UNAVAILABLE' || attempt >= UID_ATTEMPTS) throw thrown;
+          }
+        }
+      } finally {
+        probing.delete(instance);
+        await rm(instanceDirectory(ports.instancesDir, instance), { recursive: true, force: true });
+      }
+    },
+  };
+};
