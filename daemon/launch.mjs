@@ -91,7 +91,11 @@ async function run(name, program) {
     ({ main } = await import(programUrl(program)));
   } catch (error) {
     // The place for `fallback/`: when the program can't be imported, it answers instead.
-    complain(name, `the program does not load: ${firstLine(error)}`, `run \`npm ci\` in ${ROOT}, then try again`);
+    complain(
+      name,
+      `the program does not load: ${firstLine(error)}${place(error)}`,
+      `run \`npm ci\` in ${ROOT}, then try again`,
+    );
     return 1;
   }
   try {
@@ -130,10 +134,13 @@ function enableCompileCache() {
 }
 
 function firstLine(error) {
-  if (!(error instanceof Error)) return String(error);
-  // Of the stack only the place is shown: a broken checkout is mended where it is broken.
-  const place = /file:\/\/[^\s)]+:\d+/.exec(error.stack ?? '')?.[0];
-  return `${error.message.split('\n', 1)[0]}${place ? ` (${place})` : ''}`;
+  return String(error instanceof Error ? error.message : error).split('\n', 1)[0];
+}
+
+/** Of the stack only the place is shown: a broken checkout is mended where it is broken. */
+function place(error) {
+  const found = /file:\/\/[^\s)]+:\d+/.exec(error instanceof Error ? (error.stack ?? '') : '');
+  return found === null ? '' : ` (${found[0]})`;
 }
 
 function complain(name, what, remedy) {

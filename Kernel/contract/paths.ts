@@ -107,8 +107,12 @@ export const chooseConfigFile = (paths: HomePaths, exists: (file: string) => boo
 export const checkSocketPath = (path: string): string => {
   const bytes = new TextEncoder().encode(path).byteLength;
   if (bytes <= SOCKET_PATH_MAX_BYTES) return path;
-  throw new KernelError('SOCKET_PATH_TOO_LONG', `the socket path ${path} has ${bytes} bytes, the limit is ${SOCKET_PATH_MAX_BYTES}`, {
-    context: { path, bytes, limitBytes: SOCKET_PATH_MAX_BYTES },
-    remedy: 'Set KERNELD_HOME to a shorter path.',
-  });
+  throw new KernelError(
+    'SOCKET_PATH_TOO_LONG',
+    `the socket path ${path} has ${bytes} bytes, the limit is ${SOCKET_PATH_MAX_BYTES}`,
+    {
+      context: { path, bytes, limitBytes: SOCKET_PATH_MAX_BYTES },
+      remedy: 'Set KERNELD_HOME to a shorter path.',
+    },
+  );
 };

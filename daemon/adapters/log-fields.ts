@@ -9,8 +9,10 @@ const MAX_ENTRIES = 100;
 const MAX_TEXT = 8_192;
 const MAX_CAUSES = 4;
 
-/** A field of such a name is not written, at any depth. */
-const SECRET_NAME = /secret|token|passw|credential|authorization|cookie|private|^key$|[_-]key$|Key$|apikey/i;
+/** A field of such a name is not written, at any depth. `key` counts as a word of its own only: `monkey` is none. */
+const SECRET_NAME = /secret|token|passw|credential|authorization|cookie|apikey/i;
+const KEY_NAME = /^key$|[_-]key$|[a-z0-9]Key$|^KEY$|_KEY$/;
+const isSecretName = (name: string): boolean => SECRET_NAME.test(name) || KEY_NAME.test(name);
 const REDACTED = '[redacted]';
 
 /** Names that every line has already; a field of that name gets an underscore, so that it cannot forge them. */
@@ -36,7 +38,7 @@ const safeObject = (object: object, depth: number): Record<string, unknown> => {
     }
     // As a property of its own, so that a field named __proto__ stays a field.
     Object.defineProperty(safe, name.slice(0, 128), {
-      value: SECRET_NAME.test(name) && value !== null && value !== undefined ? REDACTED : safeValue(value, depth - 1),
+      value: isSecretName(name) && value !== null && value !== undefined ? REDACTED : safeValue(value, depth - 1),
       enumerable: true, configurable: true, writable: true,
     });
   }

@@ -50,6 +50,8 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 /** A longer text is cut; the agent cuts too, but it is not trusted. */
 const MAX_TEXT = 16 * 1024;
 const FOLLOW_QUEUE_LINES = 10_000;
+/** Modules remembered before idle ones are forgotten. */
+const MAX_WRITERS = 512;
 const FILE_NAME = 'output.jsonl';
 
 type Writer = {
@@ -59,6 +61,8 @@ type Writer = {
   /** Dropped since the last line said so. */
   unreported: number;
   scheduled: boolean;
+  /** Pieces of file work not yet done. */
+  jobs: number;
   chain: Promise<unknown>;
   readonly feeds: Set<LineFeed>;
 };
@@ -78,17 +82,26 @@ export const createOutputLog = (options: {
   const writerOf = (module: string): Writer => {
     const known = writers.get(module);
     if (known !== undefined) return known;
+    if (writers.size >= MAX_WRITERS) forgetIdle();
     const writer: Writer = {
       // The name becomes a path, so it is checked here too, whoever calls.
       directory: join(options.dir, parseModuleName(module)),
-      waiting: [], waitingBytes: 0, unreported: 0, scheduled: false, chain: Promise.resolve(), feeds: new Set(),
+      waiting: [], waitingBytes: 0, unreported: 0, scheduled: false, jobs: 0, chain: Promise.resolve(), feeds: new Set(),
     };
     writers.set(module, writer);
     return writer;
   };
 
+  /** Asking for the output of modules that never were must not fill the memory. */
+  const forgetIdle = (): void => {
+    for (const [module, writer] of writers) {
+      if (writer.jobs === 0 && writer.waiting.length === 0 && writer.unreported === 0 && writer.feeds.size === 0) writers.delete(module);
+    }
+  };
+
   const inChain = <T>(writer: Writer, work: () => Promise<T>): Promise<T> => {
-    const result = writer.chain.then(work);
+    writer.jobs += 1;
+    const result = writer.chain.then(work).finally(() => (writer.jobs -= 1));
     writer.chain = result.catch(() => undefined);
     return result;
   };

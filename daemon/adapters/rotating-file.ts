@@ -3,7 +3,7 @@
  * synchronous, so that a line is in the page cache, and survives `kill -9`, when `append` returns. No failure of
  * the disk ever reaches the caller.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 
 export type RotatingFile = Disposable & {
   /** `sync`: also onto the disk before returning. Gives false when the line was lost. */
@@ -30,8 +30,9 @@ export const openRotatingFile = (options: RotatingFileOptions): RotatingFile => 
 
   const open = (): number => {
     if (fd !== null) return fd;
-    fd = openSync(path, 'a', options.fileMode ?? 0o640);
+    fd = openSync(path, 'a+', options.fileMode ?? 0o640);
     bytes = fstatSync(fd).size;
+    torn = bytes > 0 && lastByte(fd, bytes) !== NEWLINE;
     return fd;
   };
 
@@ -75,6 +76,13 @@ export const openRotatingFile = (options: RotatingFileOptions): RotatingFile => 
   };
 
   return { append, lost: () => lost, [Symbol.dispose]: () => closeQuietly(close) };
+};
+
+const NEWLINE = 0x0a;
+
+const lastByte = (fd: number, size: number): number | undefined => {
+  const byte = Buffer.alloc(1);
+  return readSync(fd, byte, 0, 1, size - 1) === 1 ? byte[0] : undefined;
 };
 
 const renameIfThere = (from: string, to: string): void => {

@@ -20,7 +20,8 @@ const readCount = (text: string): number => {
 const readTimeout = (text: string): number => {
   const duration = parseDuration(text);
   if (!duration.ok) throw new InvalidArgumentError(`Expected ${duration.reason}.`);
-  if (duration.value < 1 || duration.value > MAX_TIMEOUT_MS) throw new InvalidArgumentError('Expected a time from 1ms to 24h.');
+  if (duration.value < 1 || duration.value > MAX_TIMEOUT_MS)
+    throw new InvalidArgumentError('Expected a time from 1ms to 24h.');
   return duration.value;
 };
 
@@ -31,4 +32,6 @@ export const followOption = (): Option => new Option('-f, --follow', 'wait for m
 export const limitOption = (count: number): Option =>
   new Option('-n, --lines <count>', 'how many of the newest to show').argParser(readCount).default(count);
 export const timeoutOption = (): Option =>
-  new Option('--timeout <time>', 'give up after this time, as 2s (default: what the function declares)').argParser(readTimeout);
+  new Option('--timeout <time>', 'give up after this time, as 2s (default: what the function declares)').argParser(
+    readTimeout,
+  );

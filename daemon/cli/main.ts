@@ -37,7 +37,10 @@ export async function main(argv: string[], io: Io = processIo()): Promise<number
 }
 
 const openSession = (
-  io: Io, out: Output, invocation: Extract<Invocation, { kind: 'run' }>, signal: AbortSignal,
+  io: Io,
+  out: Output,
+  invocation: Extract<Invocation, { kind: 'run' }>,
+  signal: AbortSignal,
 ): Session => {
   const err = createOutput(io.stderr);
   return {
@@ -46,7 +49,8 @@ const openSession = (
     style: styleOf(io, 'stdout'),
     out,
     // Overwrites its own line; an empty text removes it.
-    progress: (text) => (io.terminal.stderr && !invocation.json ? err.write(`\r\u001b[K${escapeText(text)}`) : Promise.resolve()),
+    progress: (text) =>
+      io.terminal.stderr && !invocation.json ? err.write(`\r\u001b[K${escapeText(text)}`) : Promise.resolve(),
     signal,
     socketPath: () => invocation.socket ?? homePaths(io.env).operatorSocket,
   };
@@ -67,6 +71,7 @@ const report = async (thrown: unknown, io: Io, out: Output, json: boolean): Prom
 const describe = (thrown: unknown): KernelError =>
   thrown instanceof TypeError
     ? new KernelError('INTERNAL', `the answer could not be shown: ${thrown.message}`, {
-        cause: thrown, remedy: 'Check that kernelctl and the kernel have the same version: kernelctl --version.',
+        cause: thrown,
+        remedy: 'Check that kernelctl and the kernel have the same version: kernelctl --version.',
       })
     : toKernelError(thrown);

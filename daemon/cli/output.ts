@@ -24,7 +24,12 @@ export const createOutput = (stream: Writable): Output => {
       if (text === '') return resolve();
       stream.write(text, (error) => {
         if (error == null) resolve();
-        else reject('code' in error && error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED' ? error : new OutputClosed(error));
+        else
+          reject(
+            'code' in error && error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED'
+              ? error
+              : new OutputClosed(error),
+          );
       });
     });
   return { write, lines: (lines) => write(lines.map((line) => `${line}\n`).join('')) };
@@ -37,7 +42,10 @@ const ignoreFault = () => {};
 const UNSAFE_IN_JSON = /[\u007f-\u009f]|[\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 const escapeUnits = (character: string): string =>
-  character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+  character
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('');
 
 /** One JSON document on one line, safe to show; `undefined` becomes `null`. */
 export const jsonLine = (value: unknown): string =>

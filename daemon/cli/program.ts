@@ -6,9 +6,7 @@
 import { Command, type CommanderError } from 'commander';
 import type { ZoneName } from '../../Kernel/contract/ids.ts';
 import type { OperationName } from '../../Kernel/contract/operations/index.ts';
-import {
-  followOption, limitOption, moduleArgument, timeoutOption, zoneArgument, zoneOption,
-} from './arguments.ts';
+import { followOption, limitOption, moduleArgument, timeoutOption, zoneArgument, zoneOption } from './arguments.ts';
 import type { Run } from './session.ts';
 import { readVersion } from './version.ts';
 
@@ -50,14 +48,19 @@ export const buildProgram = (ports: ProgramPorts): Command => {
       .exitOverride((error) => ports.onExit(error, path))
       .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 })
       .configureOutput({
-        writeOut: ports.writeHelp, writeErr: ports.writeHelp,
+        writeOut: ports.writeHelp,
+        writeErr: ports.writeHelp,
         // Reported by the caller, in the same form as every other failure.
         outputError: () => {},
-        getOutHelpWidth: () => HELP_WIDTH, getErrHelpWidth: () => HELP_WIDTH,
-        getOutHasColors: () => false, getErrHasColors: () => false,
+        getOutHelpWidth: () => HELP_WIDTH,
+        getErrHelpWidth: () => HELP_WIDTH,
+        getOutHasColors: () => false,
+        getErrHasColors: () => false,
       });
-  const under = (parent: Command, path: string) => (name: string, description: string): Command =>
-    settle(parent.command(name).description(description), `${path} ${name}`);
+  const under =
+    (parent: Command, path: string) =>
+    (name: string, description: string): Command =>
+      settle(parent.command(name).description(description), `${path} ${name}`);
 
   const program = settle(new Command('kernelctl'), 'kernelctl')
     .description('Control a kernel of kerneld.')
@@ -69,16 +72,25 @@ export const buildProgram = (ports: ProgramPorts): Command => {
     .addHelpText('after', EXAMPLES);
   const command = under(program, 'kernelctl');
 
-  command('status', summary('kernel.status'))
-    .action(() => chosen(async (session) => (await import('./commands/kernel.ts')).status(session)));
-  command('doctor', summary('kernel.doctor'))
-    .action(() => chosen(async (session) => (await import('./commands/kernel.ts')).doctor(session)));
-  command('events', summary('event.follow')).addOption(followOption()).addOption(limitOption(50))
+  command('status', summary('kernel.status')).action(() =>
+    chosen(async (session) => (await import('./commands/kernel.ts')).status(session)),
+  );
+  command('doctor', summary('kernel.doctor')).action(() =>
+    chosen(async (session) => (await import('./commands/kernel.ts')).doctor(session)),
+  );
+  command('events', summary('event.follow'))
+    .addOption(followOption())
+    .addOption(limitOption(50))
     .action(({ follow, lines }: Follow) =>
-      chosen(async (session) => (await import('./commands/follow.ts')).events({ follow, limit: lines })(session)));
-  command('logs', summary('module.logs')).addArgument(moduleArgument()).addOption(followOption()).addOption(limitOption(100))
+      chosen(async (session) => (await import('./commands/follow.ts')).events({ follow, limit: lines })(session)),
+    );
+  command('logs', summary('module.logs'))
+    .addArgument(moduleArgument())
+    .addOption(followOption())
+    .addOption(limitOption(100))
     .action((module: string, { follow, lines }: Follow) =>
-      chosen(async (session) => (await import('./commands/follow.ts')).logs(module, { follow, limit: lines })(session)));
+      chosen(async (session) => (await import('./commands/follow.ts')).logs(module, { follow, limit: lines })(session)),
+    );
 
   addZone(under(command('zone', 'Look at and control zones'), 'kernelctl zone'), ports);
   addModule(under(command('module', 'Make, install, call and control modules'), 'kernelctl module'), ports);
@@ -89,49 +101,81 @@ export const buildProgram = (ports: ProgramPorts): Command => {
 type Under = (name: string, description: string) => Command;
 
 const addZone = (command: Under, { summary, chosen }: ProgramPorts): void => {
-  command('ls', summary('zone.list'))
-    .action(() => chosen(async (session) => (await import('./commands/zone.ts')).list(session)));
-  command('inspect', summary('zone.inspect')).addArgument(zoneArgument())
+  command('ls', summary('zone.list')).action(() =>
+    chosen(async (session) => (await import('./commands/zone.ts')).list(session)),
+  );
+  command('inspect', summary('zone.inspect'))
+    .addArgument(zoneArgument())
     .action((zone: ZoneName) => chosen(async (session) => (await import('./commands/zone.ts')).inspect(zone)(session)));
   for (const action of ['start', 'stop', 'restart'] as const) {
-    command(action, summary(`zone.${action}`)).addArgument(zoneArgument())
-      .action((zone: ZoneName) => chosen(async (session) => (await import('./commands/zone.ts')).change(action, zone)(session)));
+    command(action, summary(`zone.${action}`))
+      .addArgument(zoneArgument())
+      .action((zone: ZoneName) =>
+        chosen(async (session) => (await import('./commands/zone.ts')).change(action, zone)(session)),
+      );
   }
 };
 
 const addModule = (command: Under, { summary, chosen }: ProgramPorts): void => {
-  command('init', 'Make a working example of a module').argument('<dir>', 'directory to make')
-    .action((dir: string) => chosen(async (session) => (await import('./commands/module-files.ts')).init(dir)(session)));
-  command('pack', 'Pack a module into an artifact').argument('<dir>', 'directory of the module')
+  command('init', 'Make a working example of a module')
+    .argument('<dir>', 'directory to make')
+    .action((dir: string) =>
+      chosen(async (session) => (await import('./commands/module-files.ts')).init(dir)(session)),
+    );
+  command('pack', 'Pack a module into an artifact')
+    .argument('<dir>', 'directory of the module')
     .option('-o, --output <file>', 'file to write (default: NAME-VERSION.kmod)')
     .action((dir: string, { output }: { output?: string }) =>
-      chosen(async (session) => (await import('./commands/module-files.ts')).pack(dir, output)(session)));
-  command('validate', 'Check a module or an artifact').argument('<path>', 'directory or artifact')
-    .action((path: string) => chosen(async (session) => (await import('./commands/module-files.ts')).validate(path)(session)));
-  command('install', summary('module.install')).argument('<path>', 'directory or artifact').addOption(zoneOption())
+      chosen(async (session) => (await import('./commands/module-files.ts')).pack(dir, output)(session)),
+    );
+  command('validate', 'Check a module or an artifact')
+    .argument('<path>', 'directory or artifact')
+    .action((path: string) =>
+      chosen(async (session) => (await import('./commands/module-files.ts')).validate(path)(session)),
+    );
+  command('install', summary('module.install'))
+    .argument('<path>', 'directory or artifact')
+    .addOption(zoneOption())
     .action((path: string, { zone }: { zone?: ZoneName }) =>
-      chosen(async (session) => (await import('./commands/module-install.ts')).install(path, zone)(session)));
-  command('call', summary('module.call')).addArgument(moduleArgument())
-    .argument('<function>', 'function to call').argument('[json]', 'parameters as JSON; - reads them from standard input')
-    .addOption(timeoutOption()).addHelpText('after', CALL_EXAMPLES)
+      chosen(async (session) => (await import('./commands/module-install.ts')).install(path, zone)(session)),
+    );
+  command('call', summary('module.call'))
+    .addArgument(moduleArgument())
+    .argument('<function>', 'function to call')
+    .argument('[json]', 'parameters as JSON; - reads them from standard input')
+    .addOption(timeoutOption())
+    .addHelpText('after', CALL_EXAMPLES)
     .action((module: string, name: string, json: string | undefined, { timeout }: { timeout?: number }) =>
-      chosen(async (session) => (await import('./commands/module-call.ts'))
-        .call({ module, function: name, json, timeoutMs: timeout })(session)));
-  command('ls', summary('module.list'))
-    .action(() => chosen(async (session) => (await import('./commands/module.ts')).list(session)));
+      chosen(async (session) =>
+        (await import('./commands/module-call.ts')).call({ module, function: name, json, timeoutMs: timeout })(session),
+      ),
+    );
+  command('ls', summary('module.list')).action(() =>
+    chosen(async (session) => (await import('./commands/module.ts')).list(session)),
+  );
   for (const [name, operation, run] of [
-    ['show', 'module.show', 'show'], ['restart', 'module.restart', 'restart'], ['rm', 'module.remove', 'remove'],
+    ['show', 'module.show', 'show'],
+    ['restart', 'module.restart', 'restart'],
+    ['rm', 'module.remove', 'remove'],
   ] as const) {
-    command(name, summary(operation)).addArgument(moduleArgument())
-      .action((module: string) => chosen(async (session) => (await import('./commands/module.ts'))[run](module)(session)));
+    command(name, summary(operation))
+      .addArgument(moduleArgument())
+      .action((module: string) =>
+        chosen(async (session) => (await import('./commands/module.ts'))[run](module)(session)),
+      );
   }
 };
 
 const addConfig = (command: Under, { summary, chosen }: ProgramPorts): void => {
-  command('check', summary('config.check')).option('--file <file>', 'check this file; needs no kernel')
-    .action(({ file }: { file?: string }) => chosen(async (session) => (await import('./commands/config.ts')).check(file)(session)));
-  command('show', summary('config.show'))
-    .action(() => chosen(async (session) => (await import('./commands/config.ts')).show(session)));
-  command('reload', summary('config.reload'))
-    .action(() => chosen(async (session) => (await import('./commands/config.ts')).reload(session)));
+  command('check', summary('config.check'))
+    .option('--file <file>', 'check this file; needs no kernel')
+    .action(({ file }: { file?: string }) =>
+      chosen(async (session) => (await import('./commands/config.ts')).check(file)(session)),
+    );
+  command('show', summary('config.show')).action(() =>
+    chosen(async (session) => (await import('./commands/config.ts')).show(session)),
+  );
+  command('reload', summary('config.reload')).action(() =>
+    chosen(async (session) => (await import('./commands/config.ts')).reload(session)),
+  );
 };

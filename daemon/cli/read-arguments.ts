@@ -31,9 +31,15 @@ const parse = (argv: readonly string[], summary: (name: OperationName) => string
   try {
     const program = buildProgram({
       summary,
-      chosen: (asked) => { run = asked; },
-      writeHelp: (part) => { text += part; },
-      onExit: (error, command) => { throw new Exit(error, command); },
+      chosen: (asked) => {
+        run = asked;
+      },
+      writeHelp: (part) => {
+        text += part;
+      },
+      onExit: (error, command) => {
+        throw new Exit(error, command);
+      },
     });
     program.parse([...argv], { from: 'user' });
     const { json, socket } = program.opts<{ json?: true; socket?: string }>();

@@ -24,7 +24,10 @@ export type Run = (session: Session) => Promise<number>;
 
 /** One request over `POST /rpc`. */
 export const ask = async <N extends UnaryName>(
-  session: Session, name: N, params: OperationInput<N>, options: Omit<CallOptions, 'signal'> = {},
+  session: Session,
+  name: N,
+  params: OperationInput<N>,
+  options: Omit<CallOptions, 'signal'> = {},
 ): Promise<OperationResult<N>> => {
   const { postRpc } = await import('../client/post-rpc.ts');
   return postRpc(session.socketPath(), name, params, { ...options, signal: session.signal });
@@ -45,7 +48,9 @@ export const present = <T>(session: Session, value: T, render: (value: T, style:
  * following. Interrupting a stream that is followed is its normal end.
  */
 export const presentStream = async <N extends StreamName>(
-  session: Session, name: N, params: OperationInput<N> & { readonly follow: boolean },
+  session: Session,
+  name: N,
+  params: OperationInput<N> & { readonly follow: boolean },
   render: (item: OperationResult<N>) => string[],
 ): Promise<number> => {
   const collected: unknown[] = [];

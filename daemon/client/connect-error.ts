@@ -20,22 +20,28 @@ export const connectError = (thrown: unknown, socketPath: string): KernelError =
     case 'ECONNREFUSED':
     case 'ENOTSOCK':
       return new KernelError('NO_KERNEL', `no kernel answers at ${socketPath}`, {
-        cause: thrown, context, remedy: START_REMEDY,
+        cause: thrown,
+        context,
+        remedy: START_REMEDY,
       });
     case 'EACCES':
     case 'EPERM':
       return new KernelError('DENIED', `this user may not use the socket ${socketPath}`, {
-        cause: thrown, context,
+        cause: thrown,
+        context,
         remedy: 'Run as the user that runs kerneld, or as a member of the group in control.group of kernel.yaml.',
       });
     case 'EAGAIN':
       return new KernelError('UNAVAILABLE', 'the kernel has too many connections waiting', {
-        cause: thrown, context, retryAfterMs: 500,
+        cause: thrown,
+        context,
+        retryAfterMs: 500,
       });
     case 'ECONNRESET':
     case 'EPIPE':
       return new KernelError('UNAVAILABLE', 'the kernel closed the connection before it answered', {
-        cause: thrown, context,
+        cause: thrown,
+        context,
       });
     default:
       return toKernelError(thrown, 'UNAVAILABLE');

@@ -4,7 +4,7 @@
  * small: a server may then neither chunk its answer (RFC 9112 section 6.1) nor keep the connection.
  */
 import { connect } from 'node:net';
-import { KernelError } from '../../Kernel/contract/errors.ts';
+import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import { MAX_REPLY_BYTES } from './reply.ts';
 
 export type HttpAnswer = { readonly status: number; readonly body: string };
@@ -13,10 +13,10 @@ type Head = { readonly status: number; readonly bodyStart: number; readonly body
 
 const MAX_HEAD_BYTES = 16 * 1024;
 
-/** @throws errors of the socket, the signal's reason, KernelError `PROTOCOL`, `PAYLOAD_TOO_LARGE`, `UNAVAILABLE` */
+/** @throws errors of the socket, KernelError `CANCELLED`, `PROTOCOL`, `PAYLOAD_TOO_LARGE`, `UNAVAILABLE` */
 export const postJson = (socketPath: string, path: string, json: string, signal: AbortSignal): Promise<HttpAnswer> =>
   new Promise((resolve, reject) => {
-    signal.throwIfAborted();
+    if (signal.aborted) throw new KernelError('CANCELLED', 'the request was withdrawn');
     const parts: Buffer[] = [];
     let bytes = 0;
     let head: Head | null = null;
@@ -27,8 +27,8 @@ export const postJson = (socketPath: string, path: string, json: string, signal:
       socket.destroy();
       finish();
     };
-    const fail = (error: unknown) => settle(() => reject(error));
-    const onAbort = () => fail(signal.reason);
+    const fail = (error: Error) => settle(() => reject(error));
+    const onAbort = () => fail(new KernelError('CANCELLED', 'the request was withdrawn'));
     const take = (part: Buffer) => {
       parts.push(part);
       bytes += part.byteLength;
@@ -43,7 +43,12 @@ export const postJson = (socketPath: string, path: string, json: string, signal:
     };
     const complete = ({ status, bodyStart, bodyBytes }: Head) => {
       const whole = Buffer.concat(parts);
-      settle(() => resolve({ status, body: whole.toString('utf8', bodyStart, bodyBytes === null ? whole.length : bodyStart + bodyBytes) }));
+      settle(() =>
+        resolve({
+          status,
+          body: whole.toString('utf8', bodyStart, bodyBytes === null ? whole.length : bodyStart + bodyBytes),
+        }),
+      );
     };
 
     signal.addEventListener('abort', onAbort, { once: true });
@@ -52,14 +57,14 @@ export const postJson = (socketPath: string, path: string, json: string, signal:
       try {
         take(part);
       } catch (error) {
-        fail(error);
+        fail(toKernelError(error));
       }
     });
     // Without a length the end of the connection is the end of the body; with one, it came too early.
     socket.on('end', () => (head !== null && head.bodyBytes === null ? complete(head) : fail(cutShort(bytes))));
     socket.write(
       `POST ${path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
+        `Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
     );
   });
 
@@ -80,4 +85,6 @@ const notHttp = (): KernelError =>
   });
 
 const cutShort = (bytes: number): KernelError =>
-  new KernelError('UNAVAILABLE', 'the kernel closed the connection before it answered', { context: { receivedBytes: bytes } });
+  new KernelError('UNAVAILABLE', 'the kernel closed the connection before it answered', {
+    context: { receivedBytes: bytes },
+  });

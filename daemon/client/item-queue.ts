@@ -58,7 +58,10 @@ export const createItemQueue = (grant: (items: number) => void): ItemQueue => {
       signalChange();
     },
     take: async () => {
-      while (items.length === 0 && end === null) await new Promise<void>((resolve) => { wake = resolve; });
+      while (items.length === 0 && end === null)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       if (items.length > 0) return taken(items.shift());
       if (end?.error) throw end.error;
       return null;

@@ -10,7 +10,9 @@ const PING_INTERVAL_MS = 15_000;
  */
 export const watchPeer = (socket: WebSocket, onSilent: () => void): (() => void) => {
   let answered = true;
-  socket.on('pong', () => { answered = true; });
+  socket.on('pong', () => {
+    answered = true;
+  });
   const timer = setInterval(() => {
     if (!answered) {
       clearInterval(timer);

@@ -58,5 +58,7 @@ const notAReply = (status: number, cause?: unknown): KernelError =>
   status >= 500
     ? new KernelError('UNAVAILABLE', `the kernel answered with HTTP status ${status}`, { cause, context: { status } })
     : new KernelError('PROTOCOL', `the answer is not a JSON-RPC reply (HTTP status ${status})`, {
-        cause, context: { status }, remedy: 'Check that --socket names the operator socket of a kernel.',
+        cause,
+        context: { status },
+        remedy: 'Check that --socket names the operator socket of a kernel.',
       });

@@ -2,7 +2,7 @@
  * Reads JSON-RPC replies without zod: loading zod and the declarations takes longer than the rest of
  * `kernelctl status` together (measured: 130 ms of 230 ms).
  */
-import { ERROR_CODES, fromErrorBody, KernelError, type ErrorCode } from '../../Kernel/contract/errors.ts';
+import { ERROR_CODES, fromErrorBody, type ErrorCode, type KernelError } from '../../Kernel/contract/errors.ts';
 
 /** What a request came to. `id` is null when the peer could not tell which request it refused. */
 export type Reply = {

@@ -12,6 +12,7 @@ import type { SocketKind } from '../../Kernel/contract/operations/define.ts';
 import type { Clock, Log } from '../../Kernel/contract/ports.ts';
 import type { Principal } from '../../Kernel/gate/call.ts';
 import type { Gate } from '../../Kernel/gate/gate.ts';
+import type { RunningCall } from '../../Kernel/gate/running-call.ts';
 import { findGroupId } from './group.ts';
 import { serveHttp } from './http-routes.ts';
 import { Session } from './session.ts';
@@ -76,7 +77,8 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
   });
-  const http = { gate, principal, socketKind, maxFrameBytes: () => limits.maxFrameBytes };
+  const posted = new Set<RunningCall>();
+  const http = { gate, principal, socketKind, maxFrameBytes: () => limits.maxFrameBytes, calls: posted };
   server.on('request', (request, response) => void serveHttp(request, response, http));
 
   server.on('connection', (socket) => {
@@ -129,7 +131,12 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
   };
   cancelPing = clock.after(options.pingIntervalMs ?? PING_INTERVAL_MS, pingAll);
 
-  const inFlight = (): number => [...sessions].reduce((sum, session) => sum + session.inFlight, 0);
+  const inFlight = (): number => [...sessions].reduce((sum, session) => sum + session.inFlight, posted.size);
+  const withdrawAll = (): void => {
+    const ended = new KernelError('STOPPING', 'the kernel is stopping');
+    for (const session of sessions) session.cancelAll(ended);
+    for (const call of [...posted]) call.cancel(ended);
+  };
   const stopAccepting = (): void => {
     if (server.listening) server.close();
   };
@@ -138,11 +145,10 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
   const close = async (): Promise<void> => {
     cancelPing();
     stopAccepting();
-    const ended = new KernelError('STOPPING', 'the kernel is stopping');
-    for (const session of [...sessions]) {
-      session.cancelAll(ended);
-      session.close();
-    }
+    withdrawAll();
+    // The replies that say so are written in the next turn, and not any more once a session closes.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const session of [...sessions]) session.close();
     await waitUntil(clock, () => sessions.size === 0, CLOSE_GRACE_MS);
     for (const session of [...sessions]) session.terminate();
     for (const socket of [...sockets]) socket.destroy();
@@ -163,7 +169,7 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
       for (const session of sessions) session.cancelAll(ended, 'streams');
       await waitUntil(clock, () => inFlight() === 0, timeoutMs);
       const remaining = inFlight();
-      for (const session of sessions) session.cancelAll(ended);
+      withdrawAll();
       return remaining;
     },
     close: () => (closing ??= close()),

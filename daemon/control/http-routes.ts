@@ -4,6 +4,7 @@ import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { SocketKind } from '../../Kernel/contract/operations/define.ts';
 import type { ConnectionCount, GateAnswer, GateRequest, Principal } from '../../Kernel/gate/call.ts';
 import type { Gate } from '../../Kernel/gate/gate.ts';
+import type { RunningCall } from '../../Kernel/gate/running-call.ts';
 import { parseFrame } from './frame.ts';
 import { encodeFailure, encodeResult } from './reply.ts';
 
@@ -18,6 +19,8 @@ export type HttpPorts = {
   readonly principal: Principal;
   readonly socketKind: SocketKind;
   readonly maxFrameBytes: () => number;
+  /** Requests of `POST /rpc` in flight, kept here so that they can be waited for and withdrawn. */
+  readonly calls: Set<RunningCall>;
 };
 
 type Route = (request: IncomingMessage, response: ServerResponse, ports: HttpPorts) => Promise<void>;
@@ -39,9 +42,9 @@ export const serveHttp = async (request: IncomingMessage, response: ServerRespon
 
 const healthz: Route = async (_request, response) => send(response, 200, '{"ok":true}');
 
-const readyz: Route = async (_request, response, ports) => {
+const readyz: Route = async (request, response, ports) => {
   try {
-    const health = (await query(ports, 'kernel.health')) as { mode: string };
+    const health = (await query(request, ports, 'kernel.health')) as { mode: string };
     const ready = health.mode === 'running' || health.mode === 'degraded';
     send(response, ready ? 200 : 503, JSON.stringify(health));
   } catch (thrown) {
@@ -49,14 +52,15 @@ const readyz: Route = async (_request, response, ports) => {
   }
 };
 
-const diagz: Route = async (_request, response, ports) =>
-  send(response, 200, JSON.stringify(await query(ports, 'kernel.diagnostics')));
+const diagz: Route = async (request, response, ports) =>
+  send(response, 200, JSON.stringify(await query(request, ports, 'kernel.diagnostics')));
 
 const READ_ROUTES: ReadonlyMap<string, Route> = new Map([['/healthz', healthz], ['/readyz', readyz], ['/diagz', diagz]]);
 
-const query = async (ports: HttpPorts, method: string): Promise<unknown> => {
+const query = async (request: IncomingMessage, ports: HttpPorts, method: string): Promise<unknown> => {
   const answer = await ports.gate.dispatch({
-    method, params: {}, principal: ports.principal, socket: ports.socketKind, timeoutMs: PROBE_TIMEOUT_MS,
+    method, params: {}, principal: ports.principal, socket: ports.socketKind,
+    connection: countOf(request.socket), timeoutMs: PROBE_TIMEOUT_MS,
   });
   return answer.kind === 'result' ? answer.value : null;
 };
@@ -91,6 +95,7 @@ const answerText = async (request: GateRequest, response: ServerResponse, ports:
   const call = ports.gate.start(request);
   const onClose = (): void => call.cancel(new KernelError('CANCELLED', 'the caller disconnected'));
   response.once('close', onClose);
+  ports.calls.add(call);
   try {
     const answer: GateAnswer = await call.answer;
     if (answer.kind === 'result') return answer.value;
@@ -105,6 +110,7 @@ const answerText = async (request: GateRequest, response: ServerResponse, ports:
     throw thrown;
   } finally {
     response.off('close', onClose);
+    ports.calls.delete(call);
   }
 };
 

@@ -70,7 +70,10 @@ const mkdirWithParents = async (path: string): Promise<void> => {
     if (code === 'EEXIST') return;
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
     await mkdirWithParents(dirname(path));
-    await mkdir(path);
+    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+      // Another kernel that starts at the same time made it first; the lock will decide between the two.
+      if (again.code !== 'EEXIST') throw again;
+    });
   }
 };
 

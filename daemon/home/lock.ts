@@ -8,7 +8,7 @@
  * of its descriptors for that file is closed (fcntl(2)). For that reason the holder's pid stands in `/proc/locks`
  * and not in the file.
  */
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 
@@ -16,7 +16,7 @@ import { KernelError } from '../../Kernel/contract/errors.ts';
 const SQLITE_BUSY = 5;
 
 export type HomeLock = Disposable & {
-  /** Reads `/proc/locks`: false when the lock was lost, as by a closed descriptor. */
+  /** Reads `/proc/locks`: false when the lock was lost, as by a closed descriptor, or when its file was removed. */
   readonly held: () => boolean;
 };
 
@@ -49,6 +49,8 @@ const makeFile = (lockFile: string): void => {
     closeSync(openSync(lockFile, 'wx', 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // SQLite opens a file that it may not write for reading, and its BEGIN IMMEDIATE then takes no lock at all.
+    accessSync(lockFile, constants.W_OK);
   }
 };
 

@@ -5,7 +5,7 @@
  * with live-restore, so that its own end stops no container. No bridge and no packet filter: instances
  * have no network, so it needs neither iptables nor a change to the machine's routing.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -185,6 +185,8 @@ export async function stopDockerd(paths) {
     process.kill(containerd, 'SIGTERM');
     await gone(() => containerdPid(paths), 'containerd', paths);
   }
+  // dockerd mounts its data on itself; one that was killed leaves that to us. With a container still running it is busy and stays.
+  spawnSync('umount', [paths.data], { stdio: 'ignore' });
   for (const group of controlGroups(paths.id, false)) {
     try {
       rmdirSync(group);

@@ -120,11 +120,12 @@ const tryEach = async (zone: ZoneName, attempts: Readonly<Record<string, string>
   return JSON.parse(await runScript(zone, script)) as Record<string, string>;
 };
 
-const inspectRaw = (container: ContainerId): Promise<{ Name: string; HostConfig: Record<string, unknown>; Config: Record<string, unknown> }> =>
+type RawInspect = { Name: string; HostConfig: Record<string, unknown>; Config: Record<string, unknown> };
+const inspectRaw = (container: ContainerId): Promise<RawInspect> =>
   new Promise((resolve, reject) => {
     request({ socketPath: engine.socketPath, path: `/containers/${container}/json` }, (response) => {
       let text = '';
-      response.on('data', (chunk) => (text += String(chunk))).on('end', () => resolve(JSON.parse(text)));
+      response.on('data', (chunk) => (text += String(chunk))).on('end', () => resolve(JSON.parse(text) as RawInspect));
     }).on('error', reject).end();
   });
 

@@ -1,6 +1,6 @@
 /** Puts the parts together: connection, module, output, bus; and decides when the process ends. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
+import { toKernelError } from '../../Kernel/contract/errors.ts';
 import {
   AGENT_PROTOCOL,
   CANCEL_METHOD,
@@ -8,26 +8,24 @@ import {
   EXIT_ORPHANED,
 } from '../../Kernel/contract/wire/agent.constants.ts';
 import type {
-  AssignBeginParams,
-  AssignChunkParams,
   BusDeliverParams,
   CallParams,
   HelloParams,
   HelloResult,
   OutputParams,
 } from '../../Kernel/contract/wire/agent.schema.ts';
-import { encodeError } from '../../Kernel/contract/wire/error-object.ts';
 import { createBusClient } from './bus-client.ts';
 import { createCalls } from './calls.ts';
 import { createContextBase } from './context.ts';
 import { reportFailure, silenceDescriptors } from './descriptors.ts';
-import { encodeResult, type ResultLimits } from './encode-result.ts';
+import type { ResultLimits } from './encode-result.ts';
 import { connectKernel } from './kernel-connection.ts';
 import { createKernelRequests } from './kernel-requests.ts';
 import { watchLoopLag } from './loop-lag.ts';
-import { describeThrown, moduleError } from './module-error.ts';
+import { describeThrown } from './module-error.ts';
 import { createModuleHost } from './module-host.ts';
 import type { Output } from './output.ts';
+import { createServing } from './serving.ts';
 
 export type AgentOptions = {
   readonly socketPath: string;
@@ -87,61 +85,13 @@ export const runAgent = (options: AgentOptions): void => {
     onFailed: (thrown) => failed('start() failed', thrown),
   });
 
-  const replyText = (id: string | number, resultText: string): void =>
-    kernel.send(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${resultText}}`);
-  const replyError = (id: string | number, error: KernelError): void =>
-    kernel.send(JSON.stringify({ jsonrpc: '2.0', id, error: encodeError(error) }));
-
-  const runCall = (id: string | number, { function: name, params, timeoutMs }: CallParams): Promise<void> =>
-    calls.run(id, timeoutMs, async (call) => {
-      try {
-        let result: unknown;
-        try {
-          result = await host.call(name, params, call);
-        } catch (thrown) {
-          if (thrown instanceof KernelError && thrown.cause === undefined && isHostCode(thrown)) throw thrown;
-          output.write('stderr', 'error', `${name}: ${describeThrown(thrown)}\n`);
-          throw moduleError(thrown, 'MODULE_ERROR');
-        }
-        const text = encodeResult(result, limits);
-        if (call.wanted()) replyText(id, text);
-      } catch (thrown) {
-        if (call.wanted()) replyError(id, toKernelError(thrown));
-      }
-    });
-
-  const serve = async (id: string | number, method: string, params: unknown): Promise<unknown> => {
-    switch (method) {
-      case 'assign.begin':
-        return host.begin(params as AssignBeginParams);
-      case 'assign.chunk':
-        return host.chunk(params as AssignChunkParams);
-      case 'assign.commit':
-        try {
-          return await host.commit();
-        } catch (thrown) {
-          const error = toKernelError(thrown, 'MODULE_LOAD_FAILED');
-          // A module that could not be loaded has perhaps run in part: nothing else may run beside it.
-          setImmediate(() => failed('the module could not be loaded', error.cause ?? error));
-          throw error;
-        }
-      case 'ping':
-        return { lagMs: await lag.take(), rssBytes: process.memoryUsage.rss(), inFlight: calls.inFlight() };
-      case 'stop':
-        return await host.stop((params as { graceMs: number }).graceMs);
-      default:
-        throw new KernelError('METHOD_NOT_FOUND', `the agent does not know ${JSON.stringify(method)}`);
-    }
-  };
-
-  const serveRequest = async (id: string | number, method: string, params: unknown): Promise<void> => {
-    try {
-      const result = await serve(id, method, params);
-      replyText(id, JSON.stringify(result));
-    } catch (thrown) {
-      replyError(id, toKernelError(thrown));
-    }
-  };
+  const serving = createServing({
+    host, calls, lag, output,
+    send: (text) => kernel.send(text),
+    limits: () => limits,
+    // A module that could not be loaded has perhaps run in part: nothing else may run beside it.
+    onLoadFailed: (thrown) => failed('the module could not be loaded', thrown),
+  });
 
   const notified = (method: string, params: unknown): void => {
     if (method === CANCEL_METHOD) calls.cancel((params as { id: unknown }).id);
@@ -154,8 +104,8 @@ export const runAgent = (options: AgentOptions): void => {
     const { id, method, params, result, error } = JSON.parse(text) as Frame;
     if (method === undefined) requests.settle(id, error === undefined ? { result } : { error });
     else if (id === undefined) notified(method, params);
-    else if (method === 'call') void runCall(id, params as CallParams);
-    else void serveRequest(id, method, params);
+    else if (method === 'call') void serving.call(id, params as CallParams);
+    else void serving.request(id, method, params);
   };
 
   const greet = async (): Promise<void> => {
@@ -208,6 +158,8 @@ export const runAgent = (options: AgentOptions): void => {
     },
   });
 
+  // Node would print warnings to descriptor 2 only, where nobody reads them any more.
+  process.on('warning', (warning) => output.write('stderr', 'warn', `${warning.name}: ${warning.message}\n`));
   process.on('uncaughtException', (thrown) => failed('uncaught error', thrown));
   process.on('unhandledRejection', (thrown) => failed('unhandled rejection', thrown));
   // PID 1 gets no default action for signals (signal(7), pid_namespaces(7)): without these it ignores them.
@@ -220,9 +172,8 @@ export const runAgent = (options: AgentOptions): void => {
   process.on('SIGTERM', terminated);
   process.on('SIGINT', terminated);
   // process.exit() by the module: what the socket takes at once still leaves.
-  process.on('exit', () => output.flush());
+  process.on('exit', () => {
+    output.flush();
+    kernel.flush();
+  });
 };
-
-/** Codes that the host itself answers with; a module that throws a KernelError of its own is no host. */
-const isHostCode = ({ code }: KernelError): boolean =>
-  code === 'FUNCTION_NOT_FOUND' || code === 'MODULE_UNAVAILABLE' || code === 'STOPPING';

@@ -9,6 +9,8 @@ export type KernelConnection = {
   /** Sends a text frame; dropped when there is no connection. */
   readonly send: (text: string) => void;
   readonly bufferedBytes: () => number;
+  /** Hands what was sent in this tick to the socket now: the process may not see another tick. */
+  readonly flush: () => void;
   /** Drops the present connection; a new one is tried. */
   readonly drop: () => void;
   /** Ends for good. */
@@ -36,8 +38,14 @@ export const connectKernel = (options: {
   let socket: Socket | undefined;
   let retry: NodeJS.Timeout | undefined;
   let delayMs = BACKOFF_FIRST_MS;
-  let corked = false;
+  let corked: Socket | undefined;
   let closed = false;
+
+  const flush = (): void => {
+    const held = corked;
+    corked = undefined;
+    held?.uncork();
+  };
 
   const attempt = (): void => {
     let reason = 'the connection was closed';
@@ -78,16 +86,14 @@ export const connectKernel = (options: {
       if (ws?.readyState !== WebSocket.OPEN) return;
       const current = socket;
       // All that one tick sends goes out in one system call.
-      if (!corked && current !== undefined) {
-        corked = true;
+      if (corked === undefined && current !== undefined) {
+        corked = current;
         current.cork();
-        process.nextTick(() => {
-          corked = false;
-          current.uncork();
-        });
+        process.nextTick(flush);
       }
       ws.send(text);
     },
+    flush,
     bufferedBytes: () => ws?.bufferedAmount ?? 0,
     drop: () => ws?.terminate(),
     close: () => {

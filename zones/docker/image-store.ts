@@ -45,7 +45,7 @@ export const createImageStore = (client: EngineClient): ImageStore => ({
   },
   remove: async (tag, signal) => {
     const run = (docker: Parameters<Parameters<typeof client.request>[0]['run']>[0], abortSignal: AbortSignal) =>
-      docker.getImage(tag).remove({ force: false, abortSignal });
+      docker.getImage(tag).remove({ force: false, abortSignal }) as Promise<unknown>;
     const removed = await client.request({ what: 'remove an image', run, already: [404, 409] }, signal);
     return removed !== null;
   },

@@ -1,4 +1,5 @@
 /** Small JSON files under the home's cache directory. Losing or damaging one costs time and nothing else. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
@@ -17,7 +18,7 @@ export const readCacheFile = async <T>(path: string, schema: z.ZodType<T>): Prom
 /** Replaces the file at once, so that a reader or a crash finds the old or the new and no half. */
 export const writeCacheFile = async (path: string, content: string | Uint8Array): Promise<void> => {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomUUID()}.tmp`; // two may write the same file at once
   await writeFile(temporary, content, { mode: 0o600 });
   await rename(temporary, path);
 };

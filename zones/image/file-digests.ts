@@ -26,8 +26,8 @@ const identityOf = async (path: string): Promise<Omit<Fingerprint, 'sha256'>> =>
 
 /** Whether the file is, as far as stat tells, the one that was hashed. A missing file is not. */
 export const isUnchanged = async (known: Fingerprint): Promise<boolean> => {
-  const now = await identityOf(known.path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
+  const now = await identityOf(known.path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   });
   return now !== null && now.bytes === known.bytes && now.times === known.times;

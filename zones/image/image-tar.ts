@@ -25,7 +25,7 @@ export const packImage = (sources: readonly ImageSource[], signal: AbortSignal):
     for (const source of sources) await packFile(tar, source, signal);
     tar.finalize();
   };
-  fill().catch((error: Error) => tar.destroy(error));
+  fill().catch((error: unknown) => tar.destroy(error as Error));
   return tar as unknown as Readable;
 };
 

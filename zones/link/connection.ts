@@ -8,17 +8,13 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { Clock, Log, Random } from '../../Kernel/contract/ports.ts';
-import { AGENT_PROTOCOL, OUTPUT_RESERVE_BYTES, outputCostBytes } from '../../Kernel/contract/wire/agent.constants.ts';
-import {
-  AGENT_REQUESTS,
-  helloParamsSchema,
-  KERNEL_REQUESTS,
-  outputParamsSchema,
-  type AgentRequestName,
-} from '../../Kernel/contract/wire/agent.schema.ts';
+import { OUTPUT_RESERVE_BYTES, outputCostBytes } from '../../Kernel/contract/wire/agent.constants.ts';
+import { AGENT_REQUESTS, outputParamsSchema, type AgentRequestName } from '../../Kernel/contract/wire/agent.schema.ts';
 import { CANCEL_METHOD, encodeError, type RequestFrame } from '../../Kernel/contract/wire/jsonrpc.schema.ts';
+import { createAgentRequests } from './agent-requests.ts';
 import { newBudget, stepBudget, type BudgetEvent } from './budget.machine.ts';
 import { parseFrame, type Frame } from './frame.ts';
+import { judgeHello, notHello } from './hello.verdict.ts';
 import type { InstanceLink, LinkHandlers, LinkLimits } from './link.ts';
 import { createOutputGrant, type OutputGrant } from './output-grant.ts';
 import { createOutbox } from './outbox.ts';
@@ -51,8 +47,6 @@ export type Connection = Pick<InstanceLink, 'connected' | 'writable' | 'request'
 };
 
 const isAgentRequest = (method: string): method is AgentRequestName => Object.hasOwn(AGENT_REQUESTS, method);
-const isBusMethod = (method: string): method is 'bus.publish' | 'bus.subscribe' | 'bus.unsubscribe' =>
-  method !== 'hello' && Object.hasOwn(KERNEL_REQUESTS, method);
 
 export const createConnection = (ws: WebSocket, socket: Socket, options: ConnectionOptions): Connection => {
   const { clock, log, limits, handlers } = options;
@@ -62,7 +56,6 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
   let ended = false;
   let budget = newBudget(clock.monotonicMs());
   let grant: OutputGrant | undefined;
-  let serving = 0;
 
   const finish = (): boolean => {
     if (ended) return false;
@@ -93,28 +86,20 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     }
   };
 
+  const serve = createAgentRequests({ maxInFlight: limits.maxInFlight, onRequest: handlers.onRequest });
   const reply = (id: RequestFrame['id'], outcome: object): void => {
-    if (id !== undefined) outbox.trySend(JSON.stringify({ jsonrpc: '2.0', id, ...outcome }));
+    if (id !== undefined && !ended) outbox.trySend(JSON.stringify({ jsonrpc: '2.0', id, ...outcome }));
   };
   const replyError = (id: RequestFrame['id'], error: KernelError): void => reply(id, { error: encodeError(error) });
 
   const greet = ({ id, method, params }: RequestFrame): void => {
-    const hello = helloParamsSchema.safeParse(params);
-    if (method !== 'hello' || id === undefined || !hello.success) {
-      return violate(new KernelError('PROTOCOL', 'the first message of the instance is not a valid hello'));
-    }
-    if (hello.data.protocol !== AGENT_PROTOCOL) {
-      return violate(new KernelError('PROTOCOL', `the agent speaks protocol ${hello.data.protocol}, not ${AGENT_PROTOCOL}`));
-    }
-    // An empty name is usual: the socket says which instance this is.
-    if (hello.data.instance !== '' && hello.data.instance !== options.instance) {
-      return violate(new KernelError('PROTOCOL', 'the instance says that it is another one'));
-    }
+    const hello = id === undefined ? notHello() : judgeHello(method, params, options.instance);
+    if (hello instanceof KernelError) return violate(hello);
     // Connected before the handler runs, so that it may already send; the reply still goes out first or
     // not at all, and the agent takes requests in any order.
     greeted = true;
     try {
-      const answer = handlers.onHello(hello.data);
+      const answer = handlers.onHello(hello);
       grant = createOutputGrant({
         clock, timers, windowBytes: answer.outputCreditBytes, bytesPerSecond: options.outputBytesPerSecond,
         reserveBytes: OUTPUT_RESERVE_BYTES, notify,
@@ -122,6 +107,7 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
       reply(id, { result: { ...answer, maxFrameBytes: limits.maxFrameBytes, maxDepth: limits.maxDepth } });
     } catch (thrown) {
       replyError(id, toKernelError(thrown));
+      outbox.flush();
       log.info('an instance was turned away', { instance: options.instance, error: toKernelError(thrown).message });
       // Not a breach but the caller's decision.
       if (finish()) options.onEnded(true);
@@ -136,26 +122,6 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     const covered = grant?.spend(outputCostBytes(Buffer.byteLength(output.data.text)));
     if (covered !== true) return violate(new KernelError('LIMIT_EXCEEDED', 'the instance sent output beyond its credit'));
     handlers.onOutput(output.data);
-  };
-
-  const serve = async ({ id, method, params }: RequestFrame): Promise<void> => {
-    if (!isBusMethod(method)) {
-      return replyError(id, new KernelError('METHOD_NOT_FOUND', `there is no ${JSON.stringify(method)} for an instance`));
-    }
-    const parsed = KERNEL_REQUESTS[method].params.safeParse(params);
-    if (!parsed.success) return replyError(id, new KernelError('INVALID_PARAMS', `the parameters do not fit ${method}`));
-    if (serving >= limits.maxInFlight) {
-      return replyError(id, new KernelError('LIMIT_EXCEEDED', `over ${limits.maxInFlight} requests in flight`));
-    }
-    serving += 1;
-    try {
-      const result = await handlers.onRequest(method, parsed.data);
-      if (!ended) reply(id, { result: result ?? null });
-    } catch (thrown) {
-      if (!ended) replyError(id, toKernelError(thrown));
-    } finally {
-      serving -= 1;
-    }
   };
 
   const settle = (frame: Exclude<Frame, { kind: 'request' }>): boolean => {
@@ -188,7 +154,7 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     if (!greeted) return greet(request);
     if (request.method === 'hello') return violate(new KernelError('PROTOCOL', 'the instance said hello twice'));
     // A notification nobody knows is dropped, and was counted; `serve` handles its own failures.
-    if (request.id !== undefined) void serve(request);
+    if (request.id !== undefined) void serve(request, reply);
   };
 
   const notify = (method: string, params: unknown): void => {
@@ -204,7 +170,8 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
       throw new KernelError('LIMIT_EXCEEDED', `${limits.maxInFlight} requests are in flight to the instance`);
     }
     // Before the work of encoding: a peer that does not read must not cost that either.
-    outbox.assertWritable();
+    // Control is small and bounded in number; a refusal would read as a failed heartbeat.
+    if (method === 'call') outbox.assertWritable();
     const body = `,"method":${JSON.stringify(method)},"params":${JSON.stringify(params ?? null)}}`;
     return pending.add(
       method,

@@ -21,6 +21,8 @@ export type Outbox = {
   readonly send: (text: string) => void;
   /** Sends, or drops and says so. */
   readonly trySend: (text: string) => boolean;
+  /** Hands over now what this tick sent: the connection is about to be broken off. */
+  readonly flush: () => void;
 };
 
 const SEND_OPTIONS = { binary: false, compress: false } as const;
@@ -50,7 +52,8 @@ export const createOutbox = (options: {
     if (!watching) watch(STUCK_CHECKS);
     return false;
   };
-  const uncork = (): void => {
+  const flush = (): void => {
+    if (!corked) return;
     corked = false;
     socket.uncork();
   };
@@ -59,7 +62,7 @@ export const createOutbox = (options: {
     if (!corked) {
       corked = true;
       socket.cork();
-      process.nextTick(uncork);
+      process.nextTick(flush);
     }
     ws.send(text, SEND_OPTIONS);
   };
@@ -82,5 +85,6 @@ export const createOutbox = (options: {
       write(text);
       return true;
     },
+    flush,
   };
 };

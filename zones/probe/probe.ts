@@ -23,10 +23,10 @@ const openSyscall = () => {
     arguments: ['i64', 'i64', 'i64', 'i64', 'i64', 'i64', 'i64'],
     return: 'i64',
   });
-  const errnoAt = library.getFunction('__errno_location', { arguments: [], return: 'pointer' })() as bigint;
+  const errnoAt = library.getFunction('__errno_location', { arguments: [], return: 'pointer' })();
   return (number: number, args: readonly bigint[]): { result: bigint; errno: number } => {
     const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = args;
-    const result = call(BigInt(number), a, b, c, d, e, f) as bigint;
+    const result = call(BigInt(number), a, b, c, d, e, f);
     return { result, errno: result === -1n ? getInt32(errnoAt) : 0 };
   };
 };

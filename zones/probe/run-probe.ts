@@ -63,7 +63,7 @@ const waitForEnd = async (
     const facts = await engine.inspect(container, signal);
     if (facts === null) throw new KernelError('ENGINE_FAILED', 'the container of the probe is gone', { context: { container } });
     if (facts.exit !== null) return facts;
-    await delay(POLL_INTERVAL_MS, undefined, { signal });
+    await delay(POLL_INTERVAL_MS, undefined, { signal }).catch(() => {}); // aborted: the next request says so in its own code
   }
   return null;
 };

@@ -15,11 +15,13 @@ const SHIPPED = new URL('../../../config/kernel.yaml', import.meta.url);
  * Checks a file by itself when one is named; else asks the kernel, which also knows what would change; else, where
  * no kernel runs, checks the file that a kernel would read. Mistakes end with 1.
  */
-export const check = (file: string | undefined): Run => async (session) => {
-  const result = file === undefined ? await checkCurrent(session) : await checkFile(session, file);
-  await present(session, result, renderCheck);
-  return result.ok ? 0 : 1;
-};
+export const check =
+  (file: string | undefined): Run =>
+  async (session) => {
+    const result = file === undefined ? await checkCurrent(session) : await checkFile(session, file);
+    await present(session, result, renderCheck);
+    return result.ok ? 0 : 1;
+  };
 
 const checkCurrent = async (session: Session): Promise<Check> => {
   try {
@@ -49,6 +51,9 @@ export const show: Run = async (session) => {
 
 export const reload: Run = async (session) => {
   const result = await ask(session, 'config.reload', {});
-  await present(session, result, (value, style) => [`read ${escapeText(value.file)}`, ...renderChanges(value.changes, style)]);
+  await present(session, result, (value, style) => [
+    `read ${escapeText(value.file)}`,
+    ...renderChanges(value.changes, style),
+  ]);
   return 0;
 };

@@ -13,17 +13,19 @@ export type CallArguments = {
 };
 
 /** Calls a function and prints its result as JSON on one line, with or without `--json`. */
-export const call = (args: CallArguments): Run => async (session) => {
-  const text = args.json === '-' ? await readStdin(session) : (args.json ?? '{}');
-  const result = await ask(session, 'module.call', {
-    module: args.module,
-    function: args.function,
-    params: parseParams(text),
-    ...(args.timeoutMs === undefined ? {} : { timeoutMs: args.timeoutMs }),
-  });
-  await session.out.write(`${jsonLine(result)}\n`);
-  return 0;
-};
+export const call =
+  (args: CallArguments): Run =>
+  async (session) => {
+    const text = args.json === '-' ? await readStdin(session) : (args.json ?? '{}');
+    const result = await ask(session, 'module.call', {
+      module: args.module,
+      function: args.function,
+      params: parseParams(text),
+      ...(args.timeoutMs === undefined ? {} : { timeoutMs: args.timeoutMs }),
+    });
+    await session.out.write(`${jsonLine(result)}\n`);
+    return 0;
+  };
 
 const readStdin = async (session: Session): Promise<string> => {
   const parts: Buffer[] = [];

@@ -8,18 +8,25 @@ import { loadArtifact, type Artifact } from './module-files.ts';
 /** Raw bytes in one `upload.write`: as base64 they stay below the limit of that operation. */
 const PART_BYTES = 900 * 1024;
 
-/** Packs if need be, uploads over one connection (an upload belongs to its connection), installs. */
-export const install = (path: string, zone: ZoneName | undefined): Run => async (session) => {
-  const artifact = await loadArtifact(path);
-  await using client = await openClient(session);
-  const upload = await send(session, client, artifact);
-  await session.progress(`installing ${artifact.name} ${artifact.version} …`);
-  const installed = await client
-    .call('module.install', { upload, ...(zone === undefined ? {} : { zone }) }, { signal: session.signal })
-    .finally(() => session.progress(''));
-  await present(session, installed, renderInstalled);
-  return 0;
-};
+/** Packs if need be, uploads over one connection, installs. */
+export const install =
+  (path: string, zone: ZoneName | undefined): Run =>
+  async (session) => {
+    const artifact = await loadArtifact(path);
+    await using client = await openClient(session);
+    try {
+      const upload = await send(session, client, artifact);
+      await session.progress(`installing ${artifact.name} ${artifact.version} …`);
+      const params = { upload, ...(zone === undefined ? {} : { zone }) };
+      const installed = await client.call('module.install', params, { signal: session.signal });
+      await session.progress('');
+      await present(session, installed, renderInstalled);
+      return 0;
+    } catch (error) {
+      await session.progress(''); // so that the error does not follow on the same line
+      throw error;
+    }
+  };
 
 const send = async (session: Session, client: KernelClient, { bytes, name }: Artifact): Promise<string> => {
   const options = { signal: session.signal };

@@ -7,13 +7,17 @@ export const list: Run = async (session) => {
   return 0;
 };
 
-export const inspect = (zone: ZoneName): Run => async (session) => {
-  await present(session, await ask(session, 'zone.inspect', { zone }), renderZoneInspect);
-  return 0;
-};
+export const inspect =
+  (zone: ZoneName): Run =>
+  async (session) => {
+    await present(session, await ask(session, 'zone.inspect', { zone }), renderZoneInspect);
+    return 0;
+  };
 
 /** Starts, stops or restarts a zone. */
-export const change = (action: 'start' | 'stop' | 'restart', zone: ZoneName): Run => async (session) => {
-  await present(session, await ask(session, `zone.${action}`, { zone }), renderZoneChange);
-  return 0;
-};
+export const change =
+  (action: 'start' | 'stop' | 'restart', zone: ZoneName): Run =>
+  async (session) => {
+    await present(session, await ask(session, `zone.${action}`, { zone }), renderZoneChange);
+    return 0;
+  };

@@ -5,7 +5,9 @@ import { displayWidth, escapeText, hang } from './text.ts';
 type Doctor = OperationResult<'kernel.doctor'>;
 
 const MARKS: Readonly<Record<Doctor['checks'][number]['status'], readonly [mark: string, tone: Tone]>> = {
-  ok: ['✔', 'good'], warning: ['!', 'warn'], failed: ['✖', 'bad'],
+  ok: ['✔', 'good'],
+  warning: ['!', 'warn'],
+  failed: ['✖', 'bad'],
 };
 
 /** `kernelctl doctor` for people: what was seen, and below it what to do about it. */

@@ -5,14 +5,28 @@ import { hang } from './text.ts';
 
 const MOST_ISSUES = 20;
 
+/** As mistakes in a manifest, in kernel.yaml and in parameters are told; every part may be missing. */
+type Issue = {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly path?: string;
+  readonly message?: string;
+  readonly expected?: string;
+};
+
 /** What an error lists, as every mistake in a manifest; one alone is already told by the message. */
 const issueLines = (error: KernelError, style: Style): string[] => {
   const { issues } = error.context;
   if (!Array.isArray(issues) || issues.length < 2) return [];
-  const shown = issues.slice(0, MOST_ISSUES).flatMap((issue: Readonly<Record<string, unknown>> | null) => {
-    const place = [issue?.['file'], issue?.['line'], issue?.['column']].filter((part) => part !== undefined).join(':');
-    const what = issue?.['message'] ?? issue?.['expected'];
-    return hang('  ', [place, issue?.['path'], what].filter((part) => part !== undefined && part !== '').join(': '), style.width);
+  const shown = issues.slice(0, MOST_ISSUES).flatMap((issue: Issue | null) => {
+    const place = [issue?.file, issue?.line, issue?.column].filter((part) => part !== undefined).join(':');
+    const what = issue?.message ?? issue?.expected;
+    return hang(
+      '  ',
+      [place, issue?.path, what].filter((part) => part !== undefined && part !== '').join(': '),
+      style.width,
+    );
   });
   return issues.length > MOST_ISSUES ? [...shown, `  and ${issues.length - MOST_ISSUES} more`] : shown;
 };

@@ -4,8 +4,7 @@ import { timeText } from './quantity.ts';
 import { paint, toneOf, type Style } from './style.ts';
 import { escapeText, hang, wrap } from './text.ts';
 
-const severityTone = (severity: string) =>
-  severity === 'info' || severity === 'debug' ? undefined : toneOf(severity);
+const severityTone = (severity: string) => (severity === 'info' || severity === 'debug' ? undefined : toneOf(severity));
 
 /** One event. */
 export const renderEvent = (event: KernelEvent, style: Style): string[] => {
@@ -24,7 +23,9 @@ export const renderLogLine = (line: LogLine, style: Style, width: number | null)
   const prefix = `${escapeText(timeText(line.at))} ${escapeText(label).padEnd(6)} `;
   const indent = ' '.repeat(prefix.length);
   const tone = line.stream === 'stderr' || line.stream === 'kernel' ? 'warn' : severityTone(line.level);
-  return line.text.replace(/\r?\n$/, '').split(/\r?\n/)
+  return line.text
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/)
     .map((text) => escapeText(text.replaceAll('\t', '    ')))
     .flatMap((text) => (width === null ? [text] : wrap(text, width - indent.length)))
     .map((text, at) => `${at === 0 ? paint(style, 'dim', prefix) : indent}${paint(style, tone, text)}`.trimEnd());

@@ -11,15 +11,30 @@ export const renderModules = (modules: readonly ModuleShow[], style: Style): str
   modules.length === 0
     ? ['No modules installed. Make one: kernelctl module init DIR']
     : [
-        ...table(style, [
-          { title: 'MODULE', shrink: true }, { title: 'VERSION', shrink: true }, { title: 'ZONE' }, { title: 'TIER', shrink: true },
-          { title: 'PHASE' }, { title: 'INSTANCES', align: 'right' }, { title: '' },
-        ], modules.map((module) => [
-          module.name, module.version, module.zone, module.tier, state(module.phase), String(module.instances.length),
-          module.signed ? '' : { text: 'unsigned', tone: 'warn' },
-        ])),
+        ...table(
+          style,
+          [
+            { title: 'MODULE', shrink: true },
+            { title: 'VERSION', shrink: true },
+            { title: 'ZONE' },
+            { title: 'TIER', shrink: true },
+            { title: 'PHASE' },
+            { title: 'INSTANCES', align: 'right' },
+            { title: '' },
+          ],
+          modules.map((module) => [
+            module.name,
+            module.version,
+            module.zone,
+            module.tier,
+            state(module.phase),
+            String(module.instances.length),
+            module.signed ? '' : { text: 'unsigned', tone: 'warn' },
+          ]),
+        ),
         ...modules.flatMap((module) =>
-          module.reason === null ? [] : hang(`  ${escapeText(module.name)}: `, module.reason, style.width)),
+          module.reason === null ? [] : hang(`  ${escapeText(module.name)}: `, module.reason, style.width),
+        ),
       ];
 
 const slotText = (slot: ModuleShow['slots']['active']): string =>
@@ -41,22 +56,44 @@ export const renderModule = (module: ModuleShow, style: Style): string[] => [
     ['next_stable', slotText(module.slots.next_stable)],
     ['config', module.config == null ? null : JSON.stringify(module.config)],
   ]),
-  ...(module.functions.length === 0 ? [] : [
-    '',
-    ...table(style, [
-      { title: 'FUNCTION', shrink: true }, { title: 'TIMEOUT', align: 'right' }, { title: 'RISK' }, { title: 'IDEMPOTENT' },
-    ], module.functions.map((fn) => [fn.name, spanText(fn.timeoutMs), fn.risk, fn.idempotent ? 'yes' : 'no'])),
-  ]),
-  ...(module.instances.length === 0 ? [] : [
-    '',
-    ...table(style, [
-      { title: 'INSTANCE' }, { title: 'STATE' }, { title: 'PID', align: 'right' }, { title: 'RESTARTS', align: 'right' },
-    ], module.instances.map((row) => [row.id, state(row.state), String(row.pid ?? '-'), String(row.restarts)])),
-  ]),
+  ...(module.functions.length === 0
+    ? []
+    : [
+        '',
+        ...table(
+          style,
+          [
+            { title: 'FUNCTION', shrink: true },
+            { title: 'TIMEOUT', align: 'right' },
+            { title: 'RISK' },
+            { title: 'IDEMPOTENT' },
+          ],
+          module.functions.map((fn) => [fn.name, spanText(fn.timeoutMs), fn.risk, fn.idempotent ? 'yes' : 'no']),
+        ),
+      ]),
+  ...(module.instances.length === 0
+    ? []
+    : [
+        '',
+        ...table(
+          style,
+          [
+            { title: 'INSTANCE' },
+            { title: 'STATE' },
+            { title: 'PID', align: 'right' },
+            { title: 'RESTARTS', align: 'right' },
+          ],
+          module.instances.map((row) => [row.id, state(row.state), String(row.pid ?? '-'), String(row.restarts)]),
+        ),
+      ]),
 ];
 
 /** What `module install` came to. */
 export const renderInstalled = (installed: OperationResult<'module.install'>, style: Style): string[] => [
-  ...hang('', `installed ${installed.module} ${installed.version} in ${installed.zone}, generation ${installed.generation}${installed.signed ? '' : ', unsigned'}: ${installed.phase}`, style.width),
+  ...hang(
+    '',
+    `installed ${installed.module} ${installed.version} in ${installed.zone}, generation ${installed.generation}${installed.signed ? '' : ', unsigned'}: ${installed.phase}`,
+    style.width,
+  ),
   ...hang('  ', installed.digest, style.width),
 ];

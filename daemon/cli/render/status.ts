@@ -25,13 +25,21 @@ const zoneRows = (status: Status): Cell[][] =>
     if (zone.instances.length === 0) return [[...first, '-']];
     return zone.instances.map((instance, at) => [
       ...(at === 0 ? first : ['', '']),
-      instance.id, instance.module ?? '-', state(instance.state), String(instance.pid ?? '-'), String(instance.restarts),
+      instance.id,
+      instance.module ?? '-',
+      state(instance.state),
+      String(instance.pid ?? '-'),
+      String(instance.restarts),
     ]);
   });
 
 const moduleRows = (status: Status): Cell[][] =>
   status.modules.map((module) => [
-    module.name, module.tier, state(module.phase), module.slots.active?.version ?? '-', module.zone,
+    module.name,
+    module.tier,
+    state(module.phase),
+    module.slots.active?.version ?? '-',
+    module.zone,
     module.signed ? '' : { text: 'unsigned', tone: 'warn' },
   ]);
 
@@ -42,17 +50,34 @@ const reasons = (items: readonly { readonly name: string; readonly reason: strin
 export const renderStatus = (status: Status, style: Style): string[] => [
   ...header(status, style),
   '',
-  ...table(style, [
-    { title: 'ZONE' }, { title: 'STATE' }, { title: 'INSTANCE' }, { title: 'MODULE', shrink: true }, { title: 'STATE' },
-    { title: 'PID', align: 'right' }, { title: 'RESTARTS', align: 'right' },
-  ], zoneRows(status)),
+  ...table(
+    style,
+    [
+      { title: 'ZONE' },
+      { title: 'STATE' },
+      { title: 'INSTANCE' },
+      { title: 'MODULE', shrink: true },
+      { title: 'STATE' },
+      { title: 'PID', align: 'right' },
+      { title: 'RESTARTS', align: 'right' },
+    ],
+    zoneRows(status),
+  ),
   ...reasons(status.zones, style),
   '',
   ...(status.modules.length === 0
     ? ['No modules installed. Make one: kernelctl module init DIR']
-    : table(style, [
-        { title: 'MODULE', shrink: true }, { title: 'TIER', shrink: true }, { title: 'PHASE' },
-        { title: 'VERSION', shrink: true }, { title: 'ZONE' }, { title: '' },
-      ], moduleRows(status))),
+    : table(
+        style,
+        [
+          { title: 'MODULE', shrink: true },
+          { title: 'TIER', shrink: true },
+          { title: 'PHASE' },
+          { title: 'VERSION', shrink: true },
+          { title: 'ZONE' },
+          { title: '' },
+        ],
+        moduleRows(status),
+      )),
   ...reasons(status.modules, style),
 ];

@@ -27,16 +27,20 @@ const fit = (columns: readonly Column[], natural: readonly number[], room: numbe
 /** Aligned rows under their titles, each at most as wide as the terminal. */
 export const table = (style: Style, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string[] => {
   const natural = columns.map((column, at) =>
-    Math.max(displayWidth(column.title), ...rows.map((row) => displayWidth(textOf(row[at] ?? '')))));
+    Math.max(displayWidth(column.title), ...rows.map((row) => displayWidth(textOf(row[at] ?? '')))),
+  );
   const widths = fit(columns, natural, style.width);
   const line = (cells: readonly Cell[]): string =>
-    columns.map((column, at) => {
-      const cell = cells[at] ?? '';
-      const text = cut(textOf(cell), widths[at] ?? 0);
-      const pad = ' '.repeat(Math.max(0, (widths[at] ?? 0) - displayWidth(text)));
-      const painted = paint(style, typeof cell === 'string' ? undefined : cell.tone, text);
-      return column.align === 'right' ? pad + painted : painted + pad;
-    }).join(GAP).trimEnd();
+    columns
+      .map((column, at) => {
+        const cell = cells[at] ?? '';
+        const text = cut(textOf(cell), widths[at] ?? 0);
+        const pad = ' '.repeat(Math.max(0, (widths[at] ?? 0) - displayWidth(text)));
+        const painted = paint(style, typeof cell === 'string' ? undefined : cell.tone, text);
+        return column.align === 'right' ? pad + painted : painted + pad;
+      })
+      .join(GAP)
+      .trimEnd();
   return [line(columns.map((column) => ({ text: column.title, tone: 'dim' as const }))), ...rows.map(line)];
 };
 
@@ -45,7 +49,10 @@ export const fields = (style: Style, entries: readonly (readonly [name: string, 
   const shown = entries.filter((entry): entry is readonly [string, Cell] => entry[1] !== null);
   const indent = Math.max(0, ...shown.map(([name]) => displayWidth(name))) + GAP.length;
   return shown.flatMap(([name, cell]) =>
-    wrap(textOf(cell), style.width - indent).map((text, at) =>
-      paint(style, 'dim', (at === 0 ? name : '').padEnd(indent)) +
-      paint(style, typeof cell === 'string' ? undefined : cell.tone, text)));
+    wrap(textOf(cell), style.width - indent).map(
+      (text, at) =>
+        paint(style, 'dim', (at === 0 ? name : '').padEnd(indent)) +
+        paint(style, typeof cell === 'string' ? undefined : cell.tone, text),
+    ),
+  );
 };

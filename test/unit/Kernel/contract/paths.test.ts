@@ -1,13 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { parseInstanceId } from '../../../../Kernel/contract/ids.ts';
-import { checkSocketPath, chooseConfigFile, homePaths, instancePaths, SOCKET_PATH_MAX_BYTES } from '../../../../Kernel/contract/paths.ts';
+import {
+  checkSocketPath,
+  chooseConfigFile,
+  homePaths,
+  instancePaths,
+  SOCKET_PATH_MAX_BYTES,
+} from '../../../../Kernel/contract/paths.ts';
 
 describe('homePaths', () => {
   it('are those of the system without KERNELD_HOME, and with an empty one', () => {
     for (const env of [{}, { KERNELD_HOME: '', KERNELD_CONFIG: '' }]) {
       expect(homePaths(env)).toMatchObject({
-        home: null, state: '/var/lib/kerneld', operatorSocket: '/run/kerneld/operator.sock',
-        homeConfigFile: '/etc/kerneld/kernel.yaml', namedConfigFile: null,
+        home: null,
+        state: '/var/lib/kerneld',
+        operatorSocket: '/run/kerneld/operator.sock',
+        homeConfigFile: '/etc/kerneld/kernel.yaml',
+        namedConfigFile: null,
       });
     }
   });
@@ -36,10 +45,12 @@ describe('homePaths', () => {
 });
 
 describe('chooseConfigFile', () => {
-  it('takes the named one even if it is missing, then the home\'s if it exists, then the shipped one', () => {
+  it("takes the named one even if it is missing, then the home's if it exists, then the shipped one", () => {
     const none = () => false;
     expect(chooseConfigFile(homePaths({ KERNELD_CONFIG: '/a.yaml' }), none, '/s.yaml')).toBe('/a.yaml');
-    expect(chooseConfigFile(homePaths({ KERNELD_HOME: '/k' }), (file) => file === '/k/kernel.yaml', '/s.yaml')).toBe('/k/kernel.yaml');
+    expect(chooseConfigFile(homePaths({ KERNELD_HOME: '/k' }), (file) => file === '/k/kernel.yaml', '/s.yaml')).toBe(
+      '/k/kernel.yaml',
+    );
     expect(chooseConfigFile(homePaths({ KERNELD_HOME: '/k' }), none, '/s.yaml')).toBe('/s.yaml');
   });
 });

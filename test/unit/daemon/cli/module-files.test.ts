@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,11 @@ import { runProgram } from './run-program.ts';
 const workshop = async () => {
   const path = await mkdtemp(join(tmpdir(), 'kc-'));
   await runProgram(['module', 'init', join(path, 'greeter')]);
-  return { path, module: join(path, 'greeter'), [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  return {
+    path,
+    module: join(path, 'greeter'),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
 };
 
 /** Takes uploads as the kernel does, and keeps what came. */
@@ -20,9 +24,14 @@ const uploads = () => {
   const opened: { bytes: number; sha256: string }[] = [];
   const installs: unknown[] = [];
   return {
-    received, opened, installs,
+    received,
+    opened,
+    installs,
     handlers: {
-      'upload.open': async (params: { bytes: number; sha256: string }) => { opened.push(params); return { upload: 'u-1' }; },
+      'upload.open': async (params: { bytes: number; sha256: string }) => {
+        opened.push(params);
+        return { upload: 'u-1' };
+      },
       'upload.write': async ({ offset, base64 }: { offset: number; base64: string }) => {
         if (offset !== Buffer.concat(received).byteLength) throw new KernelError('INVALID_PARAMS', 'out of order');
         received.push(Buffer.from(base64, 'base64'));
@@ -31,8 +40,13 @@ const uploads = () => {
       'module.install': async (params: { upload: string; zone?: 'stable' | 'sandbox' }) => {
         installs.push(params);
         return {
-          module: 'greeter', version: '1.0.0', digest: `sha256:${'0'.repeat(64)}`, zone: params.zone ?? ('stable' as const),
-          generation: 1, signed: false, phase: 'running',
+          module: 'greeter',
+          version: '1.0.0',
+          digest: `sha256:${'0'.repeat(64)}`,
+          zone: params.zone ?? ('stable' as const),
+          generation: 1,
+          signed: false,
+          phase: 'running',
         };
       },
     },
@@ -57,8 +71,9 @@ describe('module init, validate and pack', () => {
     expect(packed.status).toBe(0);
     const artifact = await runProgram(['module', 'validate', file, '--json']);
     const directory = await runProgram(['module', 'validate', shop.module, '--json']);
-    expect(JSON.parse(artifact.stdout)).toMatchObject({ ok: true, module: 'greeter', digest: JSON.parse(directory.stdout).digest });
-    expect(JSON.parse(packed.stdout)).toMatchObject({ file, digest: JSON.parse(directory.stdout).digest });
+    const { digest } = JSON.parse(directory.stdout) as { digest: string };
+    expect(JSON.parse(artifact.stdout)).toMatchObject({ ok: true, module: 'greeter', digest });
+    expect(JSON.parse(packed.stdout)).toMatchObject({ file, digest });
     expect((await readdir(shop.path)).toSorted()).toEqual(['g.kmod', 'greeter']);
   });
 
@@ -79,7 +94,10 @@ describe('module init, validate and pack', () => {
     expect(stderr).toMatch(/module\.yaml:3:\d+: vers/);
   });
 
-  it.each([['nothing', 'NOT_FOUND'], ['noise.kmod', 'ARTIFACT_INVALID']])('refuse %s', async (name, code) => {
+  it.each([
+    ['nothing', 'NOT_FOUND'],
+    ['noise.kmod', 'ARTIFACT_INVALID'],
+  ])('refuse %s', async (name, code) => {
     await using shop = await workshop();
     await writeFile(join(shop.path, 'noise.kmod'), 'noise');
     const { status, stdout } = await runProgram(['module', 'validate', join(shop.path, name), '--json']);
@@ -93,7 +111,15 @@ describe('module install', () => {
     await using shop = await workshop();
     const kernel = uploads();
     await using server = await openServer(kernel.handlers as never, { limits: LIMITS });
-    const { status, stdout, stderr } = await runProgram(['--socket', server.socketPath, 'module', 'install', shop.module, '--zone', 'sandbox']);
+    const { status, stdout, stderr } = await runProgram([
+      '--socket',
+      server.socketPath,
+      'module',
+      'install',
+      shop.module,
+      '--zone',
+      'sandbox',
+    ]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('installed greeter 1.0.0 in sandbox, generation 1, unsigned: running');
     const { bytes } = await loadArtifact(shop.module);
@@ -103,7 +129,7 @@ describe('module install', () => {
 
   it('sends a large artifact in parts that fit the operation, with the digest of the whole', async () => {
     await using shop = await workshop();
-    const noise = Buffer.alloc(1_600_000, 0).map(() => Math.floor(Math.random() * 256)).toString('base64');
+    const noise = randomBytes(1_600_000).toString('base64');
     const source = await readFile(join(shop.module, 'index.mjs'), 'utf8');
     await writeFile(join(shop.module, 'index.mjs'), `${source}\nexport const noise = ${JSON.stringify(noise)};\n`);
     const file = join(shop.path, 'g.kmod');
@@ -116,13 +142,17 @@ describe('module install', () => {
     const bytes = await readFile(file);
     expect(kernel.received.length).toBeGreaterThan(1);
     expect(Buffer.concat(kernel.received).equals(bytes)).toBe(true);
-    expect(kernel.opened).toEqual([{ bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') }]);
+    expect(kernel.opened).toEqual([
+      { bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') },
+    ]);
   });
 
   it('shows progress on a terminal and takes it away again', async () => {
     await using shop = await workshop();
     await using server = await openServer(uploads().handlers as never, { limits: LIMITS });
-    const { stderr } = await runProgram(['--socket', server.socketPath, 'module', 'install', shop.module], { terminal: true });
+    const { stderr } = await runProgram(['--socket', server.socketPath, 'module', 'install', shop.module], {
+      terminal: true,
+    });
     expect(stderr).toContain('sending greeter 0 %');
     expect(stderr.endsWith('\r\u001b[K')).toBe(true);
   });

@@ -14,31 +14,91 @@ import { DOCTOR, EVENT, HOSTILE, LOG_LINE, MODULE, STATUS, ZONE } from './answer
 
 const PLAIN: Style = { color: false, width: 80 };
 const issue = {
-  file: '/etc/kerneld/kernel.yaml', line: 12, column: 5, path: 'zones.stable.memroy', message: 'unknown key',
-  expected: 'one of enabled, memory, cpus, maxInstances, image, runtime, seccomp, instance', suggestion: 'memory',
+  file: '/etc/kerneld/kernel.yaml',
+  line: 12,
+  column: 5,
+  path: 'zones.stable.memroy',
+  message: 'unknown key',
+  expected: 'one of enabled, memory, cpus, maxInstances, image, runtime, seccomp, instance',
+  suggestion: 'memory',
 };
 const changes = [
   { key: 'logs.level', before: 'info', after: 'debug', effect: 'live', applied: true },
   { key: 'zones.sandbox.instance.moduleTmp', before: '16MiB', after: '32MiB', effect: 'instances', applied: false },
-  { key: 'engine.host', before: 'auto', after: 'unix:///run/a/path/that/is/quite/long/docker.sock', effect: 'restart', applied: false },
+  {
+    key: 'engine.host',
+    before: 'auto',
+    after: 'unix:///run/a/path/that/is/quite/long/docker.sock',
+    effect: 'restart',
+    applied: false,
+  },
 ] as const;
 
 /** All views with awkward content: hostile text, long names, large numbers. */
 const views: Record<string, (style: Style) => string[]> = {
   status: (style) => renderStatus(STATUS, style),
-  'zone ls': (style) => renderZones([{ name: 'stable', state: 'ready', reason: HOSTILE, instances: 2, modules: 1, memoryBytes: 512 * 1024 ** 2, cpus: 1.5 }], style),
+  'zone ls': (style) =>
+    renderZones(
+      [
+        {
+          name: 'stable',
+          state: 'ready',
+          reason: HOSTILE,
+          instances: 2,
+          modules: 1,
+          memoryBytes: 512 * 1024 ** 2,
+          cpus: 1.5,
+        },
+      ],
+      style,
+    ),
   'zone inspect': (style) => renderZoneInspect(ZONE, style),
   'zone stop': (style) => renderZoneChange({ zone: 'sandbox', state: 'stopped', reason: HOSTILE }, style),
-  'module ls': (style) => renderModules([{ ...MODULE, name: 'x'.repeat(40), version: '10.20.30-with.a.long.prerelease.and+build', reason: HOSTILE }], style),
+  'module ls': (style) =>
+    renderModules(
+      [{ ...MODULE, name: 'x'.repeat(40), version: '10.20.30-with.a.long.prerelease.and+build', reason: HOSTILE }],
+      style,
+    ),
   'module show': (style) => renderModule(MODULE, style),
-  'module install': (style) => renderInstalled({ module: 'greeter', version: '1.0.0', digest: MODULE.slots.active!.digest, zone: 'sandbox', generation: 1, signed: false, phase: 'running' }, style),
+  'module install': (style) =>
+    renderInstalled(
+      {
+        module: 'greeter',
+        version: '1.0.0',
+        digest: MODULE.slots.active!.digest,
+        zone: 'sandbox',
+        generation: 1,
+        signed: false,
+        phase: 'running',
+      },
+      style,
+    ),
   doctor: (style) => renderDoctor(DOCTOR, style),
   event: (style) => renderEvent({ ...EVENT, reason: `${EVENT.reason} ${HOSTILE}` }, style),
-  'log line': (style) => renderLogLine({ ...LOG_LINE, text: `${HOSTILE} ${'long '.repeat(40)}\n\tat 大大大${'大'.repeat(50)}` }, style, style.width),
+  'log line': (style) =>
+    renderLogLine(
+      { ...LOG_LINE, text: `${HOSTILE} ${'long '.repeat(40)}\n\tat 大大大${'大'.repeat(50)}` },
+      style,
+      style.width,
+    ),
   'config check': (style) => renderCheck({ ok: false, file: issue.file, issues: [issue], changes: [] }, style),
   'config changes': (style) => renderChanges(changes, style),
-  'config show': (style) => renderConfig({ file: '/etc/kerneld/kernel.yaml', values: [{ key: 'engine.host', value: 'x'.repeat(90), from: '/etc/kerneld/kernel.yaml:12' }] }, style),
-  error: (style) => renderError(new KernelError('MODULE_ERROR', `${HOSTILE} ${'x'.repeat(200)}`, { remedy: 'Look at its logs.', retryAfterMs: 90_000 }), style),
+  'config show': (style) =>
+    renderConfig(
+      {
+        file: '/etc/kerneld/kernel.yaml',
+        values: [{ key: 'engine.host', value: 'x'.repeat(90), from: '/etc/kerneld/kernel.yaml:12' }],
+      },
+      style,
+    ),
+  error: (style) =>
+    renderError(
+      new KernelError('MODULE_ERROR', `${HOSTILE} ${'x'.repeat(200)}`, {
+        remedy: 'Look at its logs.',
+        retryAfterMs: 90_000,
+      }),
+      style,
+    ),
 };
 
 describe.each(Object.entries(views))('%s', (_, view) => {
@@ -62,7 +122,8 @@ describe.each(Object.entries(views))('%s', (_, view) => {
 describe('what people see', () => {
   const show = (name: string) => `\n${views[name]!(PLAIN).join('\n')}\n`;
 
-  it('status', () => expect(show('status')).toMatchInlineSnapshot(`
+  it('status', () =>
+    expect(show('status')).toMatchInlineSnapshot(`
     "
     degraded · kerneld 0.1.0 · pid 4194304 · booted in 812ms · engine unreachable
     reason: the container engine does not answer: connect ECONNREFUSED
@@ -82,42 +143,45 @@ describe('what people see', () => {
         fine\\x0d\\x9b31m\\u{202e}gnihton\\x07)
     "
   `));
-  it('zone inspect', () => expect(show('zone inspect')).toMatchInlineSnapshot(`
-    "
-    zone      sandbox
-    state     ready
-    image     kerneld-zone:0123456789abcdef
-    runtime   runc
-    limits    memory 512MiB, cpus 1.5, instances 8
-    in use    memory 117.7MiB, cpus 0.5, instances 1
-    instance  memory 64MiB, cpus 0.5, pids 64, nofile 256, tmp 8MiB, moduleTmp 8MiB
-    seccomp   sandbox.json, 98 syscalls allowed, sha256 0123456789ab
-    probe     1 of 2 refusals held, 2026-11-21 05:24:06Z
-      ✖ io_uring_setup: expected ENOSYS, observed allowed (rings run system calls
-        past the filter)
+  it('zone inspect', () =>
+    expect(show('zone inspect')).toMatchInlineSnapshot(`
+      "
+      zone      sandbox
+      state     ready
+      image     kerneld-zone:0123456789abcdef
+      runtime   runc
+      limits    memory 512MiB, cpus 1.5, instances 8
+      in use    memory 117.7MiB, cpus 0.5, instances 1
+      instance  memory 64MiB, cpus 0.5, pids 64, nofile 256, tmp 8MiB, moduleTmp 8MiB
+      seccomp   sandbox.json, 98 syscalls allowed, sha256 0123456789ab
+      probe     1 of 2 refusals held, 2026-11-21 05:24:06Z
+        ✖ io_uring_setup: expected ENOSYS, observed allowed (rings run system calls
+          past the filter)
 
-    UNIT       STATE    RESTARTS  NEXT START  LAST EXIT
-    greeter/0  running         3  -           oom
-    looper/0   backoff         5  in 4.2s     unresponsive
-      greeter/0 last exit: oom (SIGKILL) at 2026-11-21 05:24:06Z: over 64MiB
-      looper/0: did not answer a ping within 2s
-      looper/0 last exit: unresponsive (SIGKILL) at 2026-11-21 05:24:06Z
+      UNIT       STATE    RESTARTS  NEXT START  LAST EXIT
+      greeter/0  running         3  -           oom
+      looper/0   backoff         5  in 4.2s     unresponsive
+        greeter/0 last exit: oom (SIGKILL) at 2026-11-21 05:24:06Z: over 64MiB
+        looper/0: did not answer a ping within 2s
+        looper/0 last exit: unresponsive (SIGKILL) at 2026-11-21 05:24:06Z
 
-    INSTANCE        MODULE   STATE   PID     UID  CLASS  UPTIME
-    i-0123456789ab  greeter  ready  4250  200001  64MiB   1h 2m
-      i-0123456789ab: networkMode none, capabilities 0000000000000000,
-                      noNewPrivileges true, seccompMode 2, namespaces (net
-                      net:[4026532281], pid pid:[4026532280])
-    "
-  `));
-  it('zone ls', () => expect(show('zone ls')).toMatchInlineSnapshot(`
+      INSTANCE        MODULE   STATE   PID     UID  CLASS  UPTIME
+      i-0123456789ab  greeter  ready  4250  200001  64MiB   1h 2m
+        i-0123456789ab: networkMode none, capabilities 0000000000000000,
+                        noNewPrivileges true, seccompMode 2, namespaces (net
+                        4026532281, pid 4026532280)
+      "
+    `));
+  it('zone ls', () =>
+    expect(show('zone ls')).toMatchInlineSnapshot(`
     "
     ZONE    STATE  INSTANCES  MODULES  MEMORY  CPUS
     stable  ready          2        1  512MiB   1.5
       stable: \\x1b[2J\\x1b[1;1Hkerneld is fine\\x0d\\x9b31m\\u{202e}gnihton\\x07
     "
   `));
-  it('module ls', () => expect(show('module ls')).toMatchInlineSnapshot(`
+  it('module ls', () =>
+    expect(show('module ls')).toMatchInlineSnapshot(`
     "
     MODULE             VERSION            ZONE    TIER  PHASE    INSTANCES
     xxxxxxxxxxxxxxxx…  10.20.30-with.a.…  stable  user  running          1  unsigned
@@ -125,7 +189,8 @@ describe('what people see', () => {
         fine\\x0d\\x9b31m\\u{202e}gnihton\\x07
     "
   `));
-  it('module show', () => expect(show('module show')).toMatchInlineSnapshot(`
+  it('module show', () =>
+    expect(show('module show')).toMatchInlineSnapshot(`
     "
     module       greeter 1.0.0
     phase        running
@@ -148,13 +213,15 @@ describe('what people see', () => {
     i-0123456789ab  ready  4250         0
     "
   `));
-  it('module install', () => expect(show('module install')).toMatchInlineSnapshot(`
+  it('module install', () =>
+    expect(show('module install')).toMatchInlineSnapshot(`
     "
     installed greeter 1.0.0 in sandbox, generation 1, unsigned: running
       sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
     "
   `));
-  it('doctor', () => expect(show('doctor')).toMatchInlineSnapshot(`
+  it('doctor', () =>
+    expect(show('doctor')).toMatchInlineSnapshot(`
     "
     ✔ engine        20.10.24 at unix:///var/run/docker.sock
     ! live-restore  off: containers end when the engine restarts
@@ -166,7 +233,8 @@ describe('what people see', () => {
     3 checks, 1 failed, 1 with warnings
     "
   `));
-  it('event', () => expect(show('event')).toMatchInlineSnapshot(`
+  it('event', () =>
+    expect(show('event')).toMatchInlineSnapshot(`
     "
     2026-11-21 05:24:06Z warn     instanceExited sandbox/greeter/i-0123456789ab: the
                                   instance was killed by SIGKILL and will be
@@ -174,7 +242,8 @@ describe('what people see', () => {
                                   fine\\x0d\\x9b31m\\u{202e}gnihton\\x07 (INSTANCE_LOST)
     "
   `));
-  it('log line', () => expect(show('log line')).toMatchInlineSnapshot(`
+  it('log line', () =>
+    expect(show('log line')).toMatchInlineSnapshot(`
     "
     2026-11-21 05:24:06Z stdout \\x1b[2J\\x1b[1;1Hkerneld is
                                 fine\\x0d\\x9b31m\\u{202e}gnihton\\x07 long long long
@@ -188,7 +257,8 @@ describe('what people see', () => {
                                 大
     "
   `));
-  it('config check', () => expect(show('config check')).toMatchInlineSnapshot(`
+  it('config check', () =>
+    expect(show('config check')).toMatchInlineSnapshot(`
     "
     /etc/kerneld/kernel.yaml:12:5: zones.stable.memroy: unknown key
         expected one of enabled, memory, cpus, maxInstances, image, runtime,
@@ -198,7 +268,17 @@ describe('what people see', () => {
     1 mistake
     "
   `));
-  it('config changes', () => expect(show('config changes')).toMatchInlineSnapshot(`
+  it('config show', () =>
+    expect(show('config show')).toMatchInlineSnapshot(`
+    "
+    file  /etc/kerneld/kernel.yaml
+
+    KEY          VALUE                                                       FROM
+    engine.host  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  line 12
+    "
+  `));
+  it('config changes', () =>
+    expect(show('config changes')).toMatchInlineSnapshot(`
     "
     KEY                     BEFORE  AFTER                   EFFECT
     logs.level              info    debug                   applied
@@ -206,7 +286,8 @@ describe('what people see', () => {
     engine.host             auto    unix:///run/a/path/th…  needs a restart
     "
   `));
-  it('error', () => expect(show('error')).toMatchInlineSnapshot(`
+  it('error', () =>
+    expect(show('error')).toMatchInlineSnapshot(`
     "
     kernelctl: \\x1b[2J\\x1b[1;1Hkerneld is fine\\x0d\\x9b31m\\u{202e}gnihton\\x07
                xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx

@@ -17,13 +17,17 @@ describe('client and control server', () => {
 
   it('agree on errors in both forms', async () => {
     await using server = await openServer({
-      'zone.start': async () => { throw new KernelError('ADMISSION_REFUSED', 'full', { retryAfterMs: 5, remedy: 'Wait.' }); },
+      'zone.start': async () => {
+        throw new KernelError('ADMISSION_REFUSED', 'full', { retryAfterMs: 5, remedy: 'Wait.' });
+      },
     });
     await using client = await connect({ socketPath: server.socketPath });
     const expected = { code: 'ADMISSION_REFUSED', message: 'full', retryAfterMs: 5, remedy: 'Wait.' };
     await expect(client.call('zone.start', { zone: 'stable' })).rejects.toMatchObject(expected);
     await expect(postRpc(server.socketPath, 'zone.start', { zone: 'stable' })).rejects.toMatchObject(expected);
-    await expect(client.call('zone.start', { zone: 'prod' as 'stable' })).rejects.toMatchObject({ code: 'INVALID_PARAMS' });
+    await expect(client.call('zone.start', { zone: 'prod' as 'stable' })).rejects.toMatchObject({
+      code: 'INVALID_PARAMS',
+    });
   });
 
   it('agree on streams, far beyond the first credit', async () => {
@@ -38,7 +42,9 @@ describe('client and control server', () => {
     let ended = false;
     await using server = await openServer({
       'event.follow': async function* (_, { signal }) {
-        signal.addEventListener('abort', () => { ended = true; });
+        signal.addEventListener('abort', () => {
+          ended = true;
+        });
         for (let seq = 1; !signal.aborted; seq += 1) {
           yield { seq, at: '2026-11-21T00:00:00.000Z', kind: 'tick', severity: 'info' as const, reason: 'time' };
           await new Promise((resolve) => setTimeout(resolve, 2));
@@ -66,14 +72,20 @@ describe('client and control server', () => {
     await using server = await openServer({
       'module.call': (_, { signal }) => {
         began = true;
-        return new Promise((_resolve, reject) => signal.addEventListener('abort', () => { ended = true; reject(signal.reason); }));
+        return new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => {
+            ended = true;
+            reject(new KernelError('CANCELLED', 'withdrawn'));
+          }),
+        );
       },
     });
     await using client = await connect({ socketPath: server.socketPath });
     const abort = new AbortController();
-    const running = form === 'post'
-      ? postRpc(server.socketPath, 'module.call', call, { signal: abort.signal })
-      : client.call('module.call', call, { signal: abort.signal });
+    const running =
+      form === 'post'
+        ? postRpc(server.socketPath, 'module.call', call, { signal: abort.signal })
+        : client.call('module.call', call, { signal: abort.signal });
     const refused = expect(running).rejects.toMatchObject({ code: 'CANCELLED' });
     await until(() => began);
     abort.abort();
@@ -84,8 +96,12 @@ describe('client and control server', () => {
   it('agree on the end of the kernel', async () => {
     const server = await openServer();
     await using client = await connect({ socketPath: server.socketPath });
-    const reading = (async () => { for await (const _ of client.stream('event.follow', { follow: true })); })();
-    const ended = expect(reading).rejects.toMatchObject({ code: expect.stringMatching(/^(STOPPING|CANCELLED|UNAVAILABLE)$/) });
+    const reading = (async () => {
+      for await (const _ of client.stream('event.follow', { follow: true }));
+    })();
+    const ended = expect(reading).rejects.toMatchObject({
+      code: expect.stringMatching(/^(STOPPING|CANCELLED|UNAVAILABLE)$/),
+    });
     await new Promise((resolve) => setTimeout(resolve, 50));
     await server[Symbol.asyncDispose]();
     await ended;

@@ -13,8 +13,16 @@ import { startSmallKernel, until } from './small-kernel.ts';
 
 const health = { ok: true, mode: 'running', reasons: [] };
 const forever = (_: unknown, signal: AbortSignal) =>
-  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new KernelError('CANCELLED', 'withdrawn'))));
-const event = (seq: number) => ({ seq, at: '2026-11-21T05:24:06.000Z', kind: 'test', severity: 'info', reason: `event ${seq}` });
+  new Promise((_resolve, reject) =>
+    signal.addEventListener('abort', () => reject(new KernelError('CANCELLED', 'withdrawn'))),
+  );
+const event = (seq: number) => ({
+  seq,
+  at: '2026-11-21T05:24:06.000Z',
+  kind: 'test',
+  severity: 'info',
+  reason: `event ${seq}`,
+});
 async function* count(to: number) {
   for (let seq = 0; seq < to; seq += 1) yield event(seq);
 }
@@ -22,31 +30,47 @@ async function* count(to: number) {
 describe('call', () => {
   it('gives the result of its own request when many are in flight', async () => {
     await using kernel = await startSmallKernel({
-      answers: { 'module.call': async ({ params }) => {
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
-        return params;
-      } },
+      answers: {
+        'module.call': async ({ params }) => {
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+          return params;
+        },
+      },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     const asked = Array.from({ length: 50 }, (_, n) => n);
-    const results = await Promise.all(asked.map((n) => client.call('module.call', { module: 'm', function: 'f', params: n })));
+    const results = await Promise.all(
+      asked.map((n) => client.call('module.call', { module: 'm', function: 'f', params: n })),
+    );
     expect(results).toEqual(asked);
   });
 
   it('rebuilds the error that the kernel answers, with code, advice and details', async () => {
     await using kernel = await startSmallKernel({
-      answers: { 'zone.start': () => { throw new KernelError('ADMISSION_REFUSED', 'the pool is full', { retryAfterMs: 250, remedy: 'Stop something.' }); } },
+      answers: {
+        'zone.start': () => {
+          throw new KernelError('ADMISSION_REFUSED', 'the pool is full', {
+            retryAfterMs: 250,
+            remedy: 'Stop something.',
+          });
+        },
+      },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     await expect(client.call('zone.start', { zone: 'sandbox' })).rejects.toMatchObject({
-      code: 'ADMISSION_REFUSED', message: 'the pool is full', retryAfterMs: 250, remedy: 'Stop something.',
+      code: 'ADMISSION_REFUSED',
+      message: 'the pool is full',
+      retryAfterMs: 250,
+      remedy: 'Stop something.',
     });
   });
 
   it('gives up after its time limit and tells the kernel to stop', async () => {
     await using kernel = await startSmallKernel({ answers: { 'kernel.health': forever } });
     await using client = await connect({ socketPath: kernel.socketPath });
-    await expect(client.call('kernel.health', {}, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(client.call('kernel.health', {}, { timeoutMs: 30 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     await until(() => kernel.heard.some((frame) => frame.method === '$/cancel' && frame.params['id'] === 1));
   });
 
@@ -68,14 +92,20 @@ describe('call', () => {
   it('is not sent at all when its signal was aborted before', async () => {
     await using kernel = await startSmallKernel({ answers: { 'kernel.health': () => health } });
     await using client = await connect({ socketPath: kernel.socketPath });
-    await expect(client.call('kernel.health', {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(client.call('kernel.health', {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
     expect(kernel.heard).toEqual([]);
   });
 
   it.each([
     ['is cut off', (socket: { terminate(): void }) => socket.terminate(), 'UNAVAILABLE'],
     ['is closed by a stopping kernel', (socket: { close(code: number): void }) => socket.close(1001), 'STOPPING'],
-    ['is closed for a frame over the limit', (socket: { close(code: number): void }) => socket.close(1009), 'PAYLOAD_TOO_LARGE'],
+    [
+      'is closed for a frame over the limit',
+      (socket: { close(code: number): void }) => socket.close(1009),
+      'PAYLOAD_TOO_LARGE',
+    ],
   ])('fails when the connection %s', async (_, end, code) => {
     await using kernel = await startSmallKernel({ raw: (socket) => end(socket) });
     await using client = await connect({ socketPath: kernel.socketPath });
@@ -138,7 +168,8 @@ describe('stream', () => {
 
   it('is cancelled when its reader leaves, and other calls go on', async () => {
     await using kernel = await startSmallKernel({
-      streams: { 'event.follow': () => count(100_000) }, answers: { 'kernel.health': () => health },
+      streams: { 'event.follow': () => count(100_000) },
+      answers: { 'kernel.health': () => health },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     for await (const item of client.stream('event.follow', {})) if (item.seq === 3) break;
@@ -148,34 +179,53 @@ describe('stream', () => {
 
   it('ends with CANCELLED when its signal is aborted while it waits', async () => {
     await using kernel = await startSmallKernel({
-      streams: { 'event.follow': async function* (_, signal) { yield event(0); await forever(_, signal); } },
+      streams: {
+        'event.follow': async function* (_, signal) {
+          yield event(0);
+          await forever(_, signal);
+        },
+      },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     const abort = new AbortController();
     const read = async () => {
-      for await (const _ of client.stream('event.follow', { follow: true }, { signal: abort.signal })) setTimeout(() => abort.abort(), 20);
+      for await (const _ of client.stream('event.follow', { follow: true }, { signal: abort.signal }))
+        setTimeout(() => abort.abort(), 20);
     };
     await expect(read()).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
   it('gives what came before a failure, then the failure', async () => {
     await using kernel = await startSmallKernel({
-      streams: { 'module.logs': async function* () { yield event(0); throw new KernelError('MODULE_NOT_FOUND', 'gone'); } },
+      streams: {
+        'module.logs': async function* () {
+          yield event(0);
+          throw new KernelError('MODULE_NOT_FOUND', 'gone');
+        },
+      },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     const seen: unknown[] = [];
-    const read = async () => { for await (const item of client.stream('module.logs', { module: 'm' })) seen.push(item); };
+    const read = async () => {
+      for await (const item of client.stream('module.logs', { module: 'm' })) seen.push(item);
+    };
     await expect(read()).rejects.toMatchObject({ code: 'MODULE_NOT_FOUND' });
     expect(seen).toHaveLength(1);
   });
 
   it('ends with UNAVAILABLE when the kernel dies', async () => {
     await using kernel = await startSmallKernel({
-      streams: { 'event.follow': async function* (_, signal) { yield event(0); await forever(_, signal); } },
+      streams: {
+        'event.follow': async function* (_, signal) {
+          yield event(0);
+          await forever(_, signal);
+        },
+      },
     });
     await using client = await connect({ socketPath: kernel.socketPath });
     const read = async () => {
-      for await (const _ of client.stream('event.follow', {})) for (const socket of kernel.connections()) socket.terminate();
+      for await (const _ of client.stream('event.follow', {}))
+        for (const socket of kernel.connections()) socket.terminate();
     };
     await expect(read()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
@@ -193,7 +243,10 @@ describe('connect', () => {
       await link(stale, `${stale}.left`);
       await new Promise((resolve) => server.close(resolve));
       for (const path of ['missing', 'file', 'stale.sock.left', 'file/below']) {
-        await expect(connect({ socketPath: join(directory, path) })).rejects.toMatchObject({ code: 'NO_KERNEL', exitStatus: 3 });
+        await expect(connect({ socketPath: join(directory, path) })).rejects.toMatchObject({
+          code: 'NO_KERNEL',
+          exitStatus: 3,
+        });
       }
     } finally {
       await rm(directory, { recursive: true, force: true });
@@ -215,7 +268,9 @@ describe('connect', () => {
     const directory = await mkdtemp(join(tmpdir(), 'nk-'));
     const server = createServer(() => {}).listen(join(directory, 's'));
     try {
-      await expect(connect({ socketPath: join(directory, 's'), timeoutMs: 100 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+      await expect(connect({ socketPath: join(directory, 's'), timeoutMs: 100 })).rejects.toMatchObject({
+        code: 'DEADLINE_EXCEEDED',
+      });
     } finally {
       server.close();
       await rm(directory, { recursive: true, force: true });
@@ -225,7 +280,9 @@ describe('connect', () => {
 
 describe('the declarations', () => {
   it('are streams exactly where the client thinks so', () => {
-    const declared = Object.entries(OPERATIONS).filter(([, operation]) => operation.kind === 'stream').map(([name]) => name);
+    const declared = Object.entries(OPERATIONS)
+      .filter(([, operation]) => operation.kind === 'stream')
+      .map(([name]) => name);
     expect([...STREAM_NAMES].toSorted()).toEqual(declared.toSorted());
   });
 

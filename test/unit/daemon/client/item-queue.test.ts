@@ -28,17 +28,28 @@ describe('the queue of a stream', () => {
   });
 
   it('never lets more wait than was granted, and grants all that was taken but a part', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 600 }), async (steps) => {
-      let credit = INITIAL_CREDIT;
-      let pushed = 0;
-      let taken = 0;
-      const queue = createItemQueue((items) => { credit += items; });
-      for (const push of steps) {
-        if (push && pushed < credit) { queue.push(pushed, pushed); pushed += 1; }
-        if (!push && taken < pushed) { expect(await queue.take()).toEqual({ item: taken }); taken += 1; }
-        expect(pushed - taken).toBeLessThanOrEqual(INITIAL_CREDIT);
-        expect(credit - taken).toBeGreaterThan(INITIAL_CREDIT / 2 - 1);
-      }
-    }), { numRuns: 50 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 600 }), async (steps) => {
+        let credit = INITIAL_CREDIT;
+        let pushed = 0;
+        let taken = 0;
+        const queue = createItemQueue((items) => {
+          credit += items;
+        });
+        for (const push of steps) {
+          if (push && pushed < credit) {
+            queue.push(pushed, pushed);
+            pushed += 1;
+          }
+          if (!push && taken < pushed) {
+            expect(await queue.take()).toEqual({ item: taken });
+            taken += 1;
+          }
+          expect(pushed - taken).toBeLessThanOrEqual(INITIAL_CREDIT);
+          expect(credit - taken).toBeGreaterThan(INITIAL_CREDIT / 2 - 1);
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 });

@@ -24,19 +24,33 @@ describe('postRpc', () => {
 
   it('rebuilds the error that the kernel answers', async () => {
     await using kernel = await startSmallKernel({
-      answers: { 'kernel.health': () => { throw new KernelError('STOPPING', 'the kernel is stopping'); } },
+      answers: {
+        'kernel.health': () => {
+          throw new KernelError('STOPPING', 'the kernel is stopping');
+        },
+      },
     });
     await expect(postRpc(kernel.socketPath, 'kernel.health', {})).rejects.toMatchObject({ code: 'STOPPING' });
   });
 
   it('reads the plain error body of other routes', async () => {
     await using kernel = await startSmallKernel({
-      http: { status: 503, body: '{"error":{"code":"LIMIT_EXCEEDED","message":"too many connections","retryAfterMs":100}}' },
+      http: {
+        status: 503,
+        body: '{"error":{"code":"LIMIT_EXCEEDED","message":"too many connections","retryAfterMs":100}}',
+      },
     });
-    await expect(postRpc(kernel.socketPath, 'kernel.health', {})).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', retryAfterMs: 100 });
+    await expect(postRpc(kernel.socketPath, 'kernel.health', {})).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+      retryAfterMs: 100,
+    });
   });
 
-  it.each([[200, 'PROTOCOL'], [404, 'PROTOCOL'], [502, 'UNAVAILABLE']])('takes status %i without a reply for %s', async (status, code) => {
+  it.each([
+    [200, 'PROTOCOL'],
+    [404, 'PROTOCOL'],
+    [502, 'UNAVAILABLE'],
+  ])('takes status %i without a reply for %s', async (status, code) => {
     await using kernel = await startSmallKernel({ http: { status, body: '<html>' } });
     await expect(postRpc(kernel.socketPath, 'kernel.health', {})).rejects.toMatchObject({ code });
   });
@@ -44,10 +58,22 @@ describe('postRpc', () => {
   it('closes the connection when its signal is aborted, which cancels the call', async () => {
     let cancelled = false;
     await using kernel = await startSmallKernel({
-      answers: { 'module.call': (_, signal) => new Promise(() => signal.addEventListener('abort', () => { cancelled = true; })) },
+      answers: {
+        'module.call': (_, signal) =>
+          new Promise(() =>
+            signal.addEventListener('abort', () => {
+              cancelled = true;
+            }),
+          ),
+      },
     });
     const abort = new AbortController();
-    const call = postRpc(kernel.socketPath, 'module.call', { module: 'm', function: 'f', params: null }, { signal: abort.signal });
+    const call = postRpc(
+      kernel.socketPath,
+      'module.call',
+      { module: 'm', function: 'f', params: null },
+      { signal: abort.signal },
+    );
     const refused = expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
     await until(() => kernel.heard.length === 1);
     abort.abort();
@@ -57,7 +83,9 @@ describe('postRpc', () => {
 
   it('ends at its time limit', async () => {
     await using kernel = await startSmallKernel({ answers: { 'kernel.health': () => new Promise(() => {}) } });
-    await expect(postRpc(kernel.socketPath, 'kernel.health', {}, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(postRpc(kernel.socketPath, 'kernel.health', {}, { timeoutMs: 30 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
   });
 
   it('says NO_KERNEL where no socket is', async () => {
@@ -76,7 +104,9 @@ describe('a listener that is no kernel', () => {
     }).listen(join(directory, 's'));
     try {
       await new Promise((resolve) => server.once('listening', resolve));
-      return await postRpc(join(directory, 's'), 'kernel.health', {}, { timeoutMs: 1000 }).catch((error: unknown) => error);
+      return await postRpc(join(directory, 's'), 'kernel.health', {}, { timeoutMs: 1000 }).catch(
+        (error: unknown) => error,
+      );
     } finally {
       for (const socket of open) socket.destroy();
       server.close();
@@ -86,10 +116,18 @@ describe('a listener that is no kernel', () => {
 
   it.each<[string, (socket: Socket) => void, string]>([
     ['hangs up', (socket) => socket.once('data', () => socket.end()), 'UNAVAILABLE'],
-    ['hangs up in the middle of the body', (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"json'), 'UNAVAILABLE'],
+    [
+      'hangs up in the middle of the body',
+      (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"json'),
+      'UNAVAILABLE',
+    ],
     ['greets like another protocol', (socket) => socket.write('220 mail.example ESMTP\r\n'), 'PROTOCOL'],
     ['sends a head without end', (socket) => socket.write(`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(20_000)}`), 'PROTOCOL'],
-    ['chunks against the rules of HTTP/1.0', (socket) => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'), 'PROTOCOL'],
+    [
+      'chunks against the rules of HTTP/1.0',
+      (socket) => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+      'PROTOCOL',
+    ],
     ['never answers', () => {}, 'DEADLINE_EXCEEDED'],
   ])('that %s gives a closed code', async (_, serve, code) => {
     expect(await against(serve)).toMatchObject({ code });
@@ -101,7 +139,10 @@ describe('a listener that is no kernel', () => {
       let at = 0;
       const timer = setInterval(() => {
         if (at < answer.length) socket.write(answer.charAt(at++));
-        else { clearInterval(timer); socket.end(); }
+        else {
+          clearInterval(timer);
+          socket.end();
+        }
       }, 1);
     });
     expect(result).toEqual({ ok: true });

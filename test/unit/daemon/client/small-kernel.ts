@@ -46,11 +46,14 @@ export const startSmallKernel = async (behaviour: Behaviour): Promise<SmallKerne
     const abort = new AbortController();
     response.on('close', () => abort.abort());
     let body = '';
-    request.on('data', (part: Buffer) => { body += part.toString(); });
+    request.on('data', (part: Buffer) => {
+      body += part.toString();
+    });
     request.on('end', async () => {
       const frame = JSON.parse(body) as Frame;
       heard.push(frame);
-      const text = behaviour.http?.body ?? JSON.stringify(await reply(behaviour.answers?.[frame.method], frame, abort.signal));
+      const text =
+        behaviour.http?.body ?? JSON.stringify(await reply(behaviour.answers?.[frame.method], frame, abort.signal));
       response.writeHead(behaviour.http?.status ?? 200, { 'content-length': Buffer.byteLength(text) }).end(text);
     });
   });
@@ -58,10 +61,17 @@ export const startSmallKernel = async (behaviour: Behaviour): Promise<SmallKerne
   sockets.on('connection', (socket) => {
     const running = new Map<number, { abort: AbortController; credit: number; wake: () => void }>();
     const send = (frame: object) => socket.send(JSON.stringify({ jsonrpc: '2.0', ...frame }));
-    const pump = async (items: Items, frame: Frame & { id: number }, entry: { abort: AbortController; credit: number; wake: () => void }) => {
+    const pump = async (
+      items: Items,
+      frame: Frame & { id: number },
+      entry: { abort: AbortController; credit: number; wake: () => void },
+    ) => {
       let seq = 0;
       for await (const value of items(frame.params, entry.abort.signal)) {
-        while (entry.credit === 0 && !entry.abort.signal.aborted) await new Promise<void>((resolve) => { entry.wake = resolve; });
+        while (entry.credit === 0 && !entry.abort.signal.aborted)
+          await new Promise<void>((resolve) => {
+            entry.wake = resolve;
+          });
         if (entry.abort.signal.aborted) break;
         entry.credit -= 1;
         sent += 1;
@@ -75,13 +85,24 @@ export const startSmallKernel = async (behaviour: Behaviour): Promise<SmallKerne
       heard.push(frame);
       if (behaviour.raw !== undefined) return behaviour.raw(socket, frame);
       const target = running.get(frame.params['id'] as number);
-      if (frame.method === '$/cancel') { target?.abort.abort(); target?.wake(); return; }
-      if (frame.method === '$/credit') { if (target) { target.credit += frame.params['items'] as number; target.wake(); } return; }
+      if (frame.method === '$/cancel') {
+        target?.abort.abort();
+        target?.wake();
+        return;
+      }
+      if (frame.method === '$/credit') {
+        if (target) {
+          target.credit += frame.params['items'] as number;
+          target.wake();
+        }
+        return;
+      }
       const id = frame.id as number;
       const entry = { abort: new AbortController(), credit: 64, wake: () => {} };
       running.set(id, entry);
       const items = behaviour.streams?.[frame.method];
-      const answer: Answer | undefined = items === undefined ? behaviour.answers?.[frame.method] : () => pump(items, { ...frame, id }, entry);
+      const answer: Answer | undefined =
+        items === undefined ? behaviour.answers?.[frame.method] : () => pump(items, { ...frame, id }, entry);
       const text = await reply(answer, frame, entry.abort.signal);
       running.delete(id);
       if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(text));
@@ -89,7 +110,10 @@ export const startSmallKernel = async (behaviour: Behaviour): Promise<SmallKerne
   });
   await new Promise<void>((resolve) => http.listen(socketPath, resolve));
   return {
-    socketPath, heard, connections: () => sockets.clients, sent: () => sent,
+    socketPath,
+    heard,
+    connections: () => sockets.clients,
+    sent: () => sent,
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets.clients) socket.terminate();
       http.closeAllConnections();

@@ -317,6 +317,18 @@ describe('many clients', () => {
 });
 
 describe('ending', () => {
+  it('tells those who wait, over HTTP too', async () => {
+    await using served = await openServer({ 'zone.list': forever });
+    using client = await openClient(served.socketPath);
+    client.send(rpc(1, 'zone.list'));
+    const posted = http(served.socketPath, 'POST', '/rpc', JSON.stringify(rpc(2, 'zone.list')));
+    await until(() => served.server.figures().inFlight === 2);
+    await served.server.close();
+    expect((await client.next((reply) => reply.id === 1)).error?.data.code).toBe('STOPPING');
+    expect((await posted).body).toContain('STOPPING');
+    expect(served.gate.figures().inFlight).toBe(0);
+  });
+
   it('stops accepting, ends streams, waits for calls and withdraws the rest', async () => {
     let release = (): void => undefined;
     await using served = await openServer({

@@ -129,6 +129,12 @@ describe('the lock', () => {
     await Promise.all(children.map(kill));
   }, 30_000);
 
+  it('tells that its file was removed', async () => {
+    using home = await open(temporary());
+    rmSync(home.paths.lockFile);
+    expect(home.lockHeld()).toBe(false);
+  });
+
   it('is not passed on to a child process', async () => {
     const path = temporary();
     const lock = lockHome(join(path, 'kernel.lock'));

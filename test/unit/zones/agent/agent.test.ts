@@ -397,6 +397,24 @@ describe('the user bus', () => {
 });
 
 describe('the process', () => {
+  it('keeps the exit code a module chose, and its output until then', async () => {
+    const { bench, agent } = await connected();
+    await using _ = bench;
+    await assign(bench.link, { 'm.mjs': 'export const leave = () => { console.log("bye"); process.exit(3); };' }, ['leave']);
+    expect(await failure(call(bench.link, 'leave'))).toMatchObject({ code: 'INSTANCE_LOST' });
+    expect(await agent.exited).toBe(3);
+    expect(texts(bench)).toEqual(['bye']);
+  });
+
+  it('shows a loop without end by an unanswered ping', async () => {
+    const { bench } = await connected();
+    await using _ = bench;
+    await assign(bench.link, { 'm.mjs': 'export const spin = () => { for (;;); };' }, ['spin']);
+    const spin = failure(call(bench.link, 'spin', null, 300));
+    expect(await failure(bench.link.request('ping', null, { timeoutMs: 300 }))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(await spin).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
   it('keeps few descriptors and threads, and no file of the module open', async () => {
     const { bench, agent } = await connected();
     await using _ = bench;
