@@ -2,7 +2,11 @@
 import type { KernelError } from '../contract/errors.ts';
 import type { OperationDeclaration, SocketKind } from '../contract/operations/define.ts';
 import type {
-  OperationName, OperationParams, OperationResult, StreamName, UnaryName,
+  OperationName,
+  OperationParams,
+  OperationResult,
+  StreamName,
+  UnaryName,
 } from '../contract/operations/index.ts';
 import type { KERNEL_MODES } from '../contract/operations/shapes.ts';
 

@@ -64,7 +64,10 @@ export const createGate = (ports: GatePorts): Gate => {
     if (error.code !== 'INTERNAL') return;
     ports.log?.error('an operation failed inside the kernel', { operation: call.name, error });
     ports.events.publish({
-      kind: 'operationFaulted', severity: 'error', code: 'INTERNAL', reason: `${call.name}: ${error.message}`,
+      kind: 'operationFaulted',
+      severity: 'error',
+      code: 'INTERNAL',
+      reason: `${call.name}: ${error.message}`,
     });
   };
 
@@ -80,7 +83,10 @@ export const createGate = (ports: GatePorts): Gate => {
     const parsed = call.operation!.result.safeParse(value);
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0]!;
-    throw new KernelError('INTERNAL', `the result does not fit its declaration: ${issue.path.join('.')}: ${issue.message}`);
+    throw new KernelError(
+      'INTERNAL',
+      `the result does not fit its declaration: ${issue.path.join('.')}: ${issue.message}`,
+    );
   };
 
   const executeStream = (call: RunningCall, source: AsyncIterable<unknown>): void => {
@@ -203,4 +209,6 @@ const dispatchWithSignal = async (
 };
 
 const toCancelled = (reason: unknown): KernelError =>
-  reason instanceof KernelError ? reason : new KernelError('CANCELLED', 'the caller withdrew the request', { cause: reason });
+  reason instanceof KernelError
+    ? reason
+    : new KernelError('CANCELLED', 'the caller withdrew the request', { cause: reason });

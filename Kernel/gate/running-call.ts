@@ -7,9 +7,7 @@
 import { KernelError, toKernelError } from '../contract/errors.ts';
 import type { OperationDeclaration } from '../contract/operations/define.ts';
 import type { OperationName } from '../contract/operations/index.ts';
-import type {
-  CallOutcome, GateAnswer, GateRequest, OperationContext, PendingCall, Principal, Step,
-} from './call.ts';
+import type { CallOutcome, GateAnswer, GateRequest, OperationContext, PendingCall, Principal, Step } from './call.ts';
 import type { Limited } from './deadlines.ts';
 
 /** What handlers get. The AbortController is made when the signal is first asked for: most calls never do. */
@@ -59,12 +57,7 @@ export class RunningCall implements PendingCall, Limited {
   #reject!: (error: KernelError) => void;
   #onStreamError: ((error: KernelError) => void) | null = null;
 
-  constructor(
-    request: GateRequest,
-    steps: readonly Step[],
-    onEnd: (call: RunningCall) => void,
-    onAbandon: () => void,
-  ) {
+  constructor(request: GateRequest, steps: readonly Step[], onEnd: (call: RunningCall) => void, onAbandon: () => void) {
     this.request = request;
     this.context = new CallContext(request.principal);
     this.#steps = steps;

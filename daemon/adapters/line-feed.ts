@@ -7,7 +7,11 @@ export type LineFeed = Disposable & {
   readonly lines: () => AsyncGenerator<LogLine>;
 };
 
-export const createLineFeed = (capacity: number, signal: AbortSignal, missedLine: (missed: number) => LogLine): LineFeed => {
+export const createLineFeed = (
+  capacity: number,
+  signal: AbortSignal,
+  missedLine: (missed: number) => LogLine,
+): LineFeed => {
   let queue: LogLine[] = [];
   let missed = 0;
   let closed = signal.aborted;

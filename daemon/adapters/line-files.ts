@@ -43,8 +43,8 @@ const rotate = async (path: string, files: number): Promise<void> => {
   if (files <= 1) return rm(path, { force: true });
   await rm(`${path}.${files - 1}`, { force: true });
   for (let i = files - 2; i >= 0; i -= 1) {
-    await rename(i === 0 ? path : `${path}.${i}`, `${path}.${i + 1}`).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
+    await rename(i === 0 ? path : `${path}.${i}`, `${path}.${i + 1}`).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     });
   }
 };
@@ -96,7 +96,11 @@ const linesBackwards = async function* (path: string): AsyncGenerator<string> {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, position);
       const block = Buffer.concat([buffer.subarray(0, bytesRead), rest]);
       let end = block.length;
-      for (let newline = block.lastIndexOf(0x0a, end - 1); newline >= 0 && end > 0; newline = end > 0 ? block.lastIndexOf(0x0a, end - 1) : -1) {
+      for (
+        let newline = block.lastIndexOf(0x0a, end - 1);
+        newline >= 0 && end > 0;
+        newline = end > 0 ? block.lastIndexOf(0x0a, end - 1) : -1
+      ) {
         yield block.subarray(newline + 1, end).toString();
         end = newline;
       }

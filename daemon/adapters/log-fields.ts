@@ -39,7 +39,9 @@ const safeObject = (object: object, depth: number): Record<string, unknown> => {
     // As a property of its own, so that a field named __proto__ stays a field.
     Object.defineProperty(safe, name.slice(0, 128), {
       value: isSecretName(name) && value !== null && value !== undefined ? REDACTED : safeValue(value, depth - 1),
-      enumerable: true, configurable: true, writable: true,
+      enumerable: true,
+      configurable: true,
+      writable: true,
     });
   }
   return safe;
@@ -61,7 +63,7 @@ const safeValue = (value: unknown, depth: number): unknown => {
       if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
       if (depth <= 0) return '[deeper]';
       if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => safeValue(item, depth - 1));
-      if (value instanceof Map) return safeObject(Object.fromEntries(value), depth);
+      if (value instanceof Map) return safeObject(Object.fromEntries(value) as Record<string, unknown>, depth);
       if (value instanceof Set) return safeValue([...value], depth);
       return safeObject(value, depth);
     }
@@ -77,9 +79,12 @@ const safeError = (error: Error, depth: number, causesLeft: number): Record<stri
   message: safeValue(error.message, 0),
   ...('context' in error && depth > 0 ? { context: safeValue(error.context, depth - 1) } : {}),
   stack: safeValue(error.stack ?? '', 0),
-  ...(error.cause === undefined ? {} : {
-    cause: error.cause instanceof Error && causesLeft > 0
-      ? safeError(error.cause, depth - 1, causesLeft - 1)
-      : safeValue(error.cause instanceof Error ? error.cause.message : error.cause, depth - 1),
-  }),
+  ...(error.cause === undefined
+    ? {}
+    : {
+        cause:
+          error.cause instanceof Error && causesLeft > 0
+            ? safeError(error.cause, depth - 1, causesLeft - 1)
+            : safeValue(error.cause instanceof Error ? error.cause.message : error.cause, depth - 1),
+      }),
 });

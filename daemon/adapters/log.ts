@@ -25,13 +25,14 @@ export type LogOptions = {
   readonly wallMs?: () => number;
 };
 
-export type KernelLog = Log & Disposable & {
-  readonly setLevel: (level: ConfiguredLevel) => void;
-  /** Lines that the disk or the reader of standard output did not take. */
-  readonly lost: () => number;
-  /** Waits for standard output; the file needs none. */
-  readonly flush: (timeoutMs: number) => Promise<void>;
-};
+export type KernelLog = Log &
+  Disposable & {
+    readonly setLevel: (level: ConfiguredLevel) => void;
+    /** Lines that the disk or the reader of standard output did not take. */
+    readonly lost: () => number;
+    /** Waits for standard output; the file needs none. */
+    readonly flush: (timeoutMs: number) => Promise<void>;
+  };
 
 export const createLog = (options: LogOptions): KernelLog => {
   const output = typeof options.output === 'number' ? createFdSink(options.output) : options.output;
@@ -68,18 +69,24 @@ export const createLog = (options: LogOptions): KernelLog => {
 
   const lost = (): number => (file?.lost() ?? 0) + (output?.dropped() ?? 0);
   const wrap = (fields: Record<string, unknown>): Log => {
-    const line = (level: keyof typeof LEVELS) => (message: string, more?: LogFields): void => {
-      if (LEVELS[level] < root.levelVal) return;
-      root[level](more === undefined ? fields : { ...fields, ...safeFields(more) }, message);
-      const count = lost();
-      if (count === lostReported) return;
-      const missing = count - lostReported;
-      // Set before the report is written: a report that is lost too is counted, and made again with the next line.
-      lostReported = count;
-      root.warn({ missing }, 'lines of this log were lost');
-    };
+    const line =
+      (level: keyof typeof LEVELS) =>
+      (message: string, more?: LogFields): void => {
+        if (LEVELS[level] < root.levelVal) return;
+        root[level](more === undefined ? fields : { ...fields, ...safeFields(more) }, message);
+        const count = lost();
+        if (count === lostReported) return;
+        const missing = count - lostReported;
+        // Set before the report is written: a report that is lost too is counted, and made again with the next line.
+        lostReported = count;
+        root.warn({ missing }, 'lines of this log were lost');
+      };
     return {
-      debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), critical: line('critical'),
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+      critical: line('critical'),
       child: (more) => wrap({ ...fields, ...safeFields(more) }),
     };
   };

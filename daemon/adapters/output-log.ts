@@ -86,7 +86,13 @@ export const createOutputLog = (options: {
     const writer: Writer = {
       // The name becomes a path, so it is checked here too, whoever calls.
       directory: join(options.dir, parseModuleName(module)),
-      waiting: [], waitingBytes: 0, unreported: 0, scheduled: false, jobs: 0, chain: Promise.resolve(), feeds: new Set(),
+      waiting: [],
+      waitingBytes: 0,
+      unreported: 0,
+      scheduled: false,
+      jobs: 0,
+      chain: Promise.resolve(),
+      feeds: new Set(),
     };
     writers.set(module, writer);
     return writer;
@@ -95,7 +101,8 @@ export const createOutputLog = (options: {
   /** Asking for the output of modules that never were must not fill the memory. */
   const forgetIdle = (): void => {
     for (const [module, writer] of writers) {
-      if (writer.jobs === 0 && writer.waiting.length === 0 && writer.unreported === 0 && writer.feeds.size === 0) writers.delete(module);
+      if (writer.jobs === 0 && writer.waiting.length === 0 && writer.unreported === 0 && writer.feeds.size === 0)
+        writers.delete(module);
     }
   };
 
@@ -147,7 +154,12 @@ export const createOutputLog = (options: {
   };
 
   const kernelLine = (module: string, text: string): LogLine => ({
-    at: new Date(clock.wallMs()).toISOString(), module, instance: '', stream: 'kernel', level: 'warn', text,
+    at: new Date(clock.wallMs()).toISOString(),
+    module,
+    instance: '',
+    stream: 'kernel',
+    level: 'warn',
+    text,
   });
 
   const append = (module: string, line: LogLine): void => {
@@ -172,7 +184,9 @@ export const createOutputLog = (options: {
 
   const follow: OutputLog['follow'] = async function* (module, { limit, follow: goOn, signal }) {
     const writer = writerOf(module);
-    using feed = createLineFeed(FOLLOW_QUEUE_LINES, signal, (missed) => kernelLine(module, `${missed} lines were too many for this reader`));
+    using feed = createLineFeed(FOLLOW_QUEUE_LINES, signal, (missed) =>
+      kernelLine(module, `${missed} lines were too many for this reader`),
+    );
     const history = await inChain(writer, async () => {
       while (writer.waiting.length > 0) await writeWaiting(writer);
       // Nothing waits and nobody else writes now: what is appended from here on reaches the feed and only the feed.

@@ -2,7 +2,11 @@
 import { inspect } from 'node:util';
 
 const COLOURS: Readonly<Record<string, string>> = {
-  debug: '\x1b[90m', info: '\x1b[36m', warn: '\x1b[33m', error: '\x1b[31m', critical: '\x1b[1;31m',
+  debug: '\x1b[90m',
+  info: '\x1b[36m',
+  warn: '\x1b[33m',
+  error: '\x1b[31m',
+  critical: '\x1b[1;31m',
 };
 const RESET = '\x1b[0m';
 const DIM = '\x1b[90m';
@@ -14,7 +18,6 @@ const DIM = '\x1b[90m';
  */
 export const escapeControls = (text: string): string =>
   text.replace(
-    // eslint-disable-next-line no-control-regex
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
@@ -27,7 +30,7 @@ export const prettyLine = (json: string, colour: boolean): string => {
   const label = name.toUpperCase().padEnd(8);
   const parts = Object.entries(fields).map(([key, value]) => `${escapeControls(key)}=${renderValue(value)}`);
   const tail = parts.length === 0 ? '' : ` ${parts.join(' ')}`;
-  const text = escapeControls(String(message ?? ''));
+  const text = escapeControls(typeof message === 'string' ? message : '');
   if (!colour) return `${time} ${label} ${text}${tail}\n`;
   return `${DIM}${time}${RESET} ${COLOURS[name] ?? ''}${label}${RESET} ${text}${DIM}${tail}${RESET}\n`;
 };

@@ -58,7 +58,7 @@ export const openRotatingFile = (options: RotatingFileOptions): RotatingFile => 
       if (bytes > 0 && bytes + line.length > maxFileBytes) rotate();
       const target = open();
       const data = Buffer.from(torn ? `\n${line}` : line);
-      for (let offset = 0; offset < data.byteLength; ) {
+      for (let offset = 0; offset < data.byteLength;) {
         const written = writeSync(target, data, offset);
         torn = true;
         offset += written;

@@ -2,7 +2,7 @@
  * A control socket: JSON-RPC over WebSocket at `/rpc` and `/`, and plain HTTP (DESIGN section 6). It knows no
  * operation but the two that the probes show; everything goes through the gate.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -84,8 +84,15 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
   server.on('connection', (socket) => {
     if (sockets.size >= limits.maxConnections) {
       refused += 1;
-      if (refused % 100 === 1) log.warn('a connection was refused, the limit is reached', { limit: limits.maxConnections, refused });
-      return refuse(socket, 503, new KernelError('LIMIT_EXCEEDED', `${limits.maxConnections} connections are open, which is the limit`, { retryAfterMs: 1_000 }));
+      if (refused % 100 === 1)
+        log.warn('a connection was refused, the limit is reached', { limit: limits.maxConnections, refused });
+      return refuse(
+        socket,
+        503,
+        new KernelError('LIMIT_EXCEEDED', `${limits.maxConnections} connections are open, which is the limit`, {
+          retryAfterMs: 1_000,
+        }),
+      );
     }
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
@@ -93,13 +100,17 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
   server.maxConnections = limits.maxConnections + REFUSAL_MARGIN;
 
   const upgrader = new WebSocketServer({
-    noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: limits.maxFrameBytes,
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: limits.maxFrameBytes,
   });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const socket = stream as Socket;
     socket.on('error', () => socket.destroy());
     const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== '/' && path !== '/rpc') return refuse(socket, 404, new KernelError('NOT_FOUND', 'there is nothing at this path'));
+    if (path !== '/' && path !== '/rpc')
+      return refuse(socket, 404, new KernelError('NOT_FOUND', 'there is nothing at this path'));
     if (request.headers.origin !== undefined) {
       // Only browsers send it: a page that reaches this socket through some proxy must not command the kernel.
       return refuse(socket, 403, new KernelError('DENIED', 'browsers are not served'));
@@ -107,7 +118,9 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
     upgrader.handleUpgrade(request, socket, head, (ws) => {
       sessions.add(
         new Session(ws, socket, {
-          gate, principal, socketKind,
+          gate,
+          principal,
+          socketKind,
           maxFrameBytes: limits.maxFrameBytes,
           maxBufferedBytes: Math.max(MIN_BUFFERED_BYTES, 4 * limits.maxFrameBytes),
           onClosed: (session) => sessions.delete(session),
@@ -118,7 +131,11 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
 
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const status = CLIENT_ERRORS.get(error.code ?? '') ?? 400;
-    refuse(stream as Socket, status, new KernelError('INVALID_REQUEST', 'this is not an HTTP request that can be served'));
+    refuse(
+      stream as Socket,
+      status,
+      new KernelError('INVALID_REQUEST', 'this is not an HTTP request that can be served'),
+    );
   });
 
   const listener = await listenOnUnixSocket(server, { path: options.socketPath, mode: options.mode, groupId });
@@ -177,7 +194,11 @@ export const openControlServer = async (options: ControlServerOptions): Promise<
   };
 };
 
-const CLIENT_ERRORS = new Map([['HPE_HEADER_OVERFLOW', 431], ['ERR_HTTP_REQUEST_TIMEOUT', 408], ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413]]);
+const CLIENT_ERRORS = new Map([
+  ['HPE_HEADER_OVERFLOW', 431],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
+]);
 const POLL_MS = 10;
 
 const waitUntil = (clock: Clock, condition: () => boolean, timeoutMs: number): Promise<void> => {

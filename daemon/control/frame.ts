@@ -31,7 +31,8 @@ export const parseFrame = (text: string): Frame => {
   const frame = value as Record<string, unknown>;
   const hasId = Object.hasOwn(frame, 'id');
   const id = isRequestId(frame['id']) ? frame['id'] : null;
-  if (hasId && id === null) return refuse(null, `id: expected a string of 1 to ${MAX_ID_LENGTH} characters or an integer`);
+  if (hasId && id === null)
+    return refuse(null, `id: expected a string of 1 to ${MAX_ID_LENGTH} characters or an integer`);
   if (frame['jsonrpc'] !== '2.0') return refuse(id, 'jsonrpc: expected "2.0"');
   const { method } = frame;
   if (typeof method !== 'string' || method.length === 0 || method.length > MAX_METHOD_LENGTH) {
@@ -48,7 +49,8 @@ export const parseFrame = (text: string): Frame => {
 };
 
 const invalid = (id: RequestId | null, error: KernelError): Frame => ({ kind: 'invalid', id, error });
-const refuse = (id: RequestId | null, message: string): Frame => invalid(id, new KernelError('INVALID_REQUEST', message));
+const refuse = (id: RequestId | null, message: string): Frame =>
+  invalid(id, new KernelError('INVALID_REQUEST', message));
 
 const isRequestId = (id: unknown): id is RequestId =>
   typeof id === 'string' ? id.length > 0 && id.length <= MAX_ID_LENGTH : Number.isSafeInteger(id);

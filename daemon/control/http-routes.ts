@@ -26,7 +26,11 @@ export type HttpPorts = {
 type Route = (request: IncomingMessage, response: ServerResponse, ports: HttpPorts) => Promise<void>;
 
 /** Answers one HTTP request; never throws. */
-export const serveHttp = async (request: IncomingMessage, response: ServerResponse, ports: HttpPorts): Promise<void> => {
+export const serveHttp = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  ports: HttpPorts,
+): Promise<void> => {
   const path = (request.url ?? '').split('?', 1)[0]!;
   const reading = request.method === 'GET' || request.method === 'HEAD';
   try {
@@ -34,7 +38,11 @@ export const serveHttp = async (request: IncomingMessage, response: ServerRespon
     const route = READ_ROUTES.get(path);
     if (route !== undefined && reading) return await route(request, response, ports);
     const known = route !== undefined || path === '/rpc';
-    sendError(response, known ? 405 : 404, new KernelError('NOT_FOUND', known ? 'this method is not served here' : 'there is nothing at this path'));
+    sendError(
+      response,
+      known ? 405 : 404,
+      new KernelError('NOT_FOUND', known ? 'this method is not served here' : 'there is nothing at this path'),
+    );
   } catch (thrown) {
     sendError(response, 500, toKernelError(thrown));
   }
@@ -55,12 +63,20 @@ const readyz: Route = async (request, response, ports) => {
 const diagz: Route = async (request, response, ports) =>
   send(response, 200, JSON.stringify(await query(request, ports, 'kernel.diagnostics')));
 
-const READ_ROUTES: ReadonlyMap<string, Route> = new Map([['/healthz', healthz], ['/readyz', readyz], ['/diagz', diagz]]);
+const READ_ROUTES: ReadonlyMap<string, Route> = new Map([
+  ['/healthz', healthz],
+  ['/readyz', readyz],
+  ['/diagz', diagz],
+]);
 
 const query = async (request: IncomingMessage, ports: HttpPorts, method: string): Promise<unknown> => {
   const answer = await ports.gate.dispatch({
-    method, params: {}, principal: ports.principal, socket: ports.socketKind,
-    connection: countOf(request.socket), timeoutMs: PROBE_TIMEOUT_MS,
+    method,
+    params: {},
+    principal: ports.principal,
+    socket: ports.socketKind,
+    connection: countOf(request.socket),
+    timeoutMs: PROBE_TIMEOUT_MS,
   });
   return answer.kind === 'result' ? answer.value : null;
 };
@@ -72,16 +88,25 @@ const rpc: Route = async (request, response, ports) => {
   if (body === null) {
     // The rest of the body is not read, so the connection cannot be used again.
     response.setHeader('connection', 'close');
-    const error = new KernelError('PAYLOAD_TOO_LARGE', `the request is larger than ${maxBytes} bytes`, { context: { maxBytes } });
+    const error = new KernelError('PAYLOAD_TOO_LARGE', `the request is larger than ${maxBytes} bytes`, {
+      context: { maxBytes },
+    });
     return send(response, 413, encodeFailure(null, error));
   }
   const frame = parseFrame(body);
   if (frame.kind === 'invalid') return send(response, 400, encodeFailure(frame.id, frame.error));
   if (frame.kind === 'notification') {
-    return send(response, 400, encodeFailure(null, new KernelError('INVALID_REQUEST', 'id: expected one, since every request here has a reply')));
+    return send(
+      response,
+      400,
+      encodeFailure(null, new KernelError('INVALID_REQUEST', 'id: expected one, since every request here has a reply')),
+    );
   }
   const call: GateRequest = {
-    method: frame.method, params: frame.params, principal: ports.principal, socket: ports.socketKind,
+    method: frame.method,
+    params: frame.params,
+    principal: ports.principal,
+    socket: ports.socketKind,
     connection: countOf(request.socket),
   };
   const text = await answerText(call, response, ports).then(

@@ -29,4 +29,6 @@ const fits = (text: string, maxBytes: number): boolean =>
   text.length * 3 <= maxBytes || (text.length <= maxBytes && Buffer.byteLength(text) <= maxBytes);
 
 const tooLarge = (maxBytes: number): KernelError =>
-  new KernelError('PAYLOAD_TOO_LARGE', `the answer is larger than a frame of ${maxBytes} bytes`, { context: { maxBytes } });
+  new KernelError('PAYLOAD_TOO_LARGE', `the answer is larger than a frame of ${maxBytes} bytes`, {
+    context: { maxBytes },
+  });

@@ -11,7 +11,11 @@ import type { RawData, WebSocket } from 'ws';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { SocketKind } from '../../Kernel/contract/operations/define.ts';
 import {
-  CANCEL_METHOD, cancelParamsSchema, CREDIT_METHOD, creditParamsSchema, type RequestId,
+  CANCEL_METHOD,
+  cancelParamsSchema,
+  CREDIT_METHOD,
+  creditParamsSchema,
+  type RequestId,
 } from '../../Kernel/contract/wire/jsonrpc.schema.ts';
 import type { ConnectionCount, Principal } from '../../Kernel/gate/call.ts';
 import type { Gate } from '../../Kernel/gate/gate.ts';
@@ -76,7 +80,8 @@ export class Session {
 
   /** Ends every request, or only the streams, with that error. */
   cancelAll(error: KernelError, only: 'streams' | 'all' = 'all'): void {
-    for (const active of [...this.#active.values()]) if (only === 'all' || active.streaming) this.#cancel(active, error);
+    for (const active of [...this.#active.values()])
+      if (only === 'all' || active.streaming) this.#cancel(active, error);
   }
 
   close(): void {

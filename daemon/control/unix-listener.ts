@@ -97,6 +97,8 @@ const unavailable = (path: string, cause: unknown, groupId: number | null): Kern
       ? 'Run the kernel as a member of control.group, or change control.group in kernel.yaml.'
       : `Make ${basename(dirname(path))} writable for the user that runs the kernel, or choose another home with KERNELD_HOME.`;
   return new KernelError('SOCKET_UNAVAILABLE', `the socket ${path} cannot be opened (${code})`, {
-    cause, context: { path, code }, remedy,
+    cause,
+    context: { path, code },
+    remedy,
   });
 };

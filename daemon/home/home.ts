@@ -57,7 +57,8 @@ const makeDirectory = (path: string, mode: number): Promise<void> =>
   usable(path, async () => {
     await mkdirWithParents(path);
     const found = await stat(path);
-    if (!found.isDirectory()) throw new KernelError('STATE_UNUSABLE', `${path} is not a directory`, { context: { path } });
+    if (!found.isDirectory())
+      throw new KernelError('STATE_UNUSABLE', `${path} is not a directory`, { context: { path } });
     if ((found.mode & 0o7777) !== mode) await chmod(path, mode);
   });
 
@@ -70,9 +71,9 @@ const mkdirWithParents = async (path: string): Promise<void> => {
     if (code === 'EEXIST') return;
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
     await mkdirWithParents(dirname(path));
-    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+    await mkdir(path).catch((again: unknown) => {
       // Another kernel that starts at the same time made it first; the lock will decide between the two.
-      if (again.code !== 'EEXIST') throw again;
+      if ((again as NodeJS.ErrnoException).code !== 'EEXIST') throw again;
     });
   }
 };
@@ -80,7 +81,8 @@ const mkdirWithParents = async (path: string): Promise<void> => {
 const homeId = async (file: string, random: Random): Promise<HomeId> => {
   await usable(file, () => createFileOnce(file, `${random.hex(ID_BYTES)}\n`, 0o600, random.hex(4)));
   const text = await usable(file, async () => {
-    if (!(await lstat(file)).isFile()) throw new KernelError('STATE_CORRUPT', `${file} is not a regular file`, { context: { file } });
+    if (!(await lstat(file)).isFile())
+      throw new KernelError('STATE_CORRUPT', `${file} is not a regular file`, { context: { file } });
     return readFile(file, 'utf8');
   });
   try {

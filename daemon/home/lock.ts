@@ -63,7 +63,9 @@ const refusal = (lockFile: string, cause: unknown): KernelError => {
     });
   }
   return new KernelError('STATE_UNUSABLE', `the lock file ${lockFile} cannot be used: ${(cause as Error).message}`, {
-    cause, context: { lockFile }, remedy: 'Make its directory writable for the user that runs the kernel.',
+    cause,
+    context: { lockFile },
+    remedy: 'Make its directory writable for the user that runs the kernel.',
   });
 };
 

@@ -46,7 +46,7 @@ let bundled: Promise<string> | undefined;
 export const agentBundle = (): Promise<string> => (bundled ??= buildBundle());
 
 const buildBundle = async (): Promise<string> => {
-  const cacheDirectory = join('/tmp', `kerneld-test-bundle-${process.getuid?.() ?? 0}`);
+  const cacheDirectory = join(PROJECT_DIRECTORY, 'node_modules/.cache/kerneld-test');
   mkdirSync(cacheDirectory, { recursive: true });
   const bundle = await bundleAgent({
     entry: 'zones/agent/main.ts', projectDirectory: PROJECT_DIRECTORY, cacheDirectory,

@@ -6,6 +6,7 @@ import {
   CANCEL_METHOD,
   EXIT_MODULE_FAILED,
   EXIT_ORPHANED,
+  TIMER_MAX_MS,
 } from '../../Kernel/contract/wire/agent.constants.ts';
 import type {
   BusDeliverParams,
@@ -18,7 +19,7 @@ import { createBusClient } from './bus-client.ts';
 import { createCalls } from './calls.ts';
 import { createContextBase } from './context.ts';
 import { reportFailure, silenceDescriptors } from './descriptors.ts';
-import type { ResultLimits } from './encode-result.ts';
+import type { WireLimits } from './encode-value.ts';
 import { connectKernel } from './kernel-connection.ts';
 import { createKernelRequests } from './kernel-requests.ts';
 import { watchLoopLag } from './loop-lag.ts';
@@ -42,6 +43,9 @@ export type AgentOptions = {
 const FLUSH_MS = 100;
 const SIGNAL_GRACE_MS = 5000;
 
+/** Until the kernel names its own: careful ones. */
+const INITIAL_LIMITS: WireLimits = { maxFrameBytes: 256 * 1024, maxDepth: 32, framesPerSecond: 100, bytesPerSecond: 1024 * 1024 };
+
 type Frame = {
   readonly id?: string | number;
   readonly method?: string;
@@ -54,7 +58,7 @@ export const runAgent = (options: AgentOptions): void => {
   const { output } = options;
   const lag = watchLoopLag();
   const calls = createCalls();
-  let limits: ResultLimits = { maxFrameBytes: 1024 * 1024, maxDepth: 32 };
+  let limits = INITIAL_LIMITS;
   let orphanTimeoutMs = options.orphanTimeoutMs;
   let orphanTimer: NodeJS.Timeout | undefined;
   let open = false;
@@ -74,7 +78,11 @@ export const runAgent = (options: AgentOptions): void => {
   };
   const failed = (what: string, thrown: unknown): void => void end(EXIT_MODULE_FAILED, `${what}: ${describeThrown(thrown)}`);
 
-  const requests = createKernelRequests({ connected: () => open, send: (text) => kernel.send(text) });
+  const requests = createKernelRequests({
+    connected: () => open,
+    limits: () => limits,
+    send: (text) => kernel.send(text),
+  });
   const bus = createBusClient({
     ask: requests.ask,
     onHandlerError: (topic, error) => output.write('log', 'error', `bus ${topic}: ${describeThrown(error)}\n`),
@@ -115,8 +123,13 @@ export const runAgent = (options: AgentOptions): void => {
     };
     try {
       const answer = (await requests.ask('hello', hello)) as HelloResult;
-      orphanTimeoutMs = answer.orphanTimeoutMs;
-      limits = { maxFrameBytes: answer.maxFrameBytes ?? limits.maxFrameBytes, maxDepth: answer.maxDepth ?? limits.maxDepth };
+      orphanTimeoutMs = Math.min(answer.orphanTimeoutMs, TIMER_MAX_MS);
+      limits = {
+        maxFrameBytes: answer.maxFrameBytes ?? limits.maxFrameBytes,
+        maxDepth: answer.maxDepth ?? limits.maxDepth,
+        framesPerSecond: answer.framesPerSecond ?? limits.framesPerSecond,
+        bytesPerSecond: answer.bytesPerSecond ?? limits.bytesPerSecond,
+      };
       clearTimeout(orphanTimer);
       orphanTimer = undefined;
       silenceDescriptors();

@@ -1,5 +1,6 @@
 /** Function calls in flight: deadlines, cancellation, results. */
 import { KernelError } from '../../Kernel/contract/errors.ts';
+import { TIMER_MAX_MS } from '../../Kernel/contract/wire/agent.constants.ts';
 
 export type Call = {
   /** The signal of `ctx`; made on first use. */
@@ -36,7 +37,7 @@ export const createCalls = (): Calls => {
         if (controller !== undefined) return controller.signal;
         controller = new AbortController();
         if (aborted !== undefined) controller.abort(aborted);
-        else timer = setTimeout(expire, Math.max(0, dueMs - performance.now())).unref();
+        else timer = setTimeout(expire, Math.min(TIMER_MAX_MS, Math.max(0, dueMs - performance.now()))).unref();
         return controller.signal;
       };
       const entry: Entry = {

@@ -9,7 +9,7 @@
  * reach, it keeps out of tidiness. PID 1 reaps the children that it started itself; processes orphaned by
  * those stay as zombies until the container ends, within its limit of pids.
  */
-import { AGENT_SOCKET } from '../../Kernel/contract/wire/agent.constants.ts';
+import { AGENT_SOCKET, TIMER_MAX_MS } from '../../Kernel/contract/wire/agent.constants.ts';
 import { runAgent } from './agent.ts';
 import { captureOutput } from './capture.ts';
 import { createOutput } from './output.ts';
@@ -22,6 +22,12 @@ const takeEnvironment = (name: string): string | undefined => {
   return value === '' ? undefined : value;
 };
 
+/** A value that is no number must not become a timer that fires at once. */
+const readOrphanTimeout = (text: string | undefined): number => {
+  const value = Number(text);
+  return Number.isFinite(value) && value > 0 ? Math.min(value, TIMER_MAX_MS) : DEFAULT_ORPHAN_TIMEOUT_MS;
+};
+
 const output = createOutput();
 captureOutput(output);
 // They would hand a module the agent's socket in one line.
@@ -32,7 +38,7 @@ runAgent({
   socketPath: takeEnvironment('KERNELD_SOCKET') ?? AGENT_SOCKET,
   moduleDirectory: takeEnvironment('KERNELD_MODULE_DIR') ?? '/module',
   instance: takeEnvironment('KERNELD_INSTANCE') ?? '',
-  orphanTimeoutMs: Number(takeEnvironment('KERNELD_ORPHAN_TIMEOUT_MS') ?? DEFAULT_ORPHAN_TIMEOUT_MS),
+  orphanTimeoutMs: readOrphanTimeout(takeEnvironment('KERNELD_ORPHAN_TIMEOUT_MS')),
   output,
   exit: process.exit.bind(process),
 });

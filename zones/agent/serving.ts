@@ -3,7 +3,7 @@ import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { AssignBeginParams, AssignChunkParams, CallParams } from '../../Kernel/contract/wire/agent.schema.ts';
 import { encodeError } from '../../Kernel/contract/wire/error-object.ts';
 import type { Calls } from './calls.ts';
-import { encodeResult, type ResultLimits } from './encode-result.ts';
+import { encodeValue, type WireLimits } from './encode-value.ts';
 import type { LoopLag } from './loop-lag.ts';
 import { describeThrown, moduleError } from './module-error.ts';
 import type { ModuleHost } from './module-host.ts';
@@ -29,7 +29,7 @@ export const createServing = (options: {
   readonly lag: LoopLag;
   readonly output: Output;
   readonly send: (text: string) => void;
-  readonly limits: () => ResultLimits;
+  readonly limits: () => WireLimits;
   readonly onLoadFailed: (thrown: unknown) => void;
 }): Serving => {
   const { host, calls, output, send } = options;
@@ -83,7 +83,7 @@ export const createServing = (options: {
         try {
           const result = await runFunction(name, () => host.call(name, params, call));
           // Nobody waits any more: not even the work of encoding is worth it.
-          if (call.wanted()) replyText(id, encodeResult(result, options.limits()));
+          if (call.wanted()) replyText(id, encodeValue(result, options.limits(), 'the result', 'RESULT_INVALID'));
         } catch (thrown) {
           if (call.wanted()) replyError(id, toKernelError(thrown));
         }

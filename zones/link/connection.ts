@@ -104,7 +104,8 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
         clock, timers, windowBytes: answer.outputCreditBytes, bytesPerSecond: options.outputBytesPerSecond,
         reserveBytes: OUTPUT_RESERVE_BYTES, notify,
       });
-      reply(id, { result: { ...answer, maxFrameBytes: limits.maxFrameBytes, maxDepth: limits.maxDepth } });
+      const { maxFrameBytes, maxDepth, framesPerSecond, bytesPerSecond } = limits;
+      reply(id, { result: { ...answer, maxFrameBytes, maxDepth, framesPerSecond, bytesPerSecond } });
     } catch (thrown) {
       replyError(id, toKernelError(thrown));
       outbox.flush();

@@ -4,6 +4,7 @@
  */
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { Clock, Random } from '../../Kernel/contract/ports.ts';
+import { TIMER_MAX_MS } from '../../Kernel/contract/wire/agent.constants.ts';
 import type { RequestId } from '../../Kernel/contract/wire/jsonrpc.schema.ts';
 import type { RequestOptions } from './link.ts';
 
@@ -63,7 +64,7 @@ export const createPendingRequests = (options: {
       onAbandoned(id);
       entry.reject(error());
     };
-    const cancelTimer = clock.after(timeoutMs, () => {
+    const cancelTimer = clock.after(Math.min(timeoutMs, TIMER_MAX_MS), () => {
       fail(() => new KernelError('DEADLINE_EXCEEDED', `no answer to ${method} within ${Math.round(timeoutMs)} ms`));
     });
     let release = cancelTimer;

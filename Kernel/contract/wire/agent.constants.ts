@@ -35,5 +35,8 @@ export const TOPIC_PATTERN = /^[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?$/;
 /** Cancels the request with this id; sent as a notification. */
 export const CANCEL_METHOD = '$/cancel';
 
+/** The longest delay a timer takes (Node fires longer ones at once). */
+export const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** What a line of output costs in credit. */
 export const outputCostBytes = (textBytes: number): number => textBytes + OUTPUT_LINE_COST_BYTES;

@@ -50,9 +50,11 @@ export const helloResultSchema = z.strictObject({
   /** The instance ends itself when it has had no kernel for this long. */
   orphanTimeoutMs: z.number(),
   outputCreditBytes: z.number(),
-  /** Filled in by the link: what the agent keeps results under, so that an honest module is told, not killed. */
+  /** Filled in by the link: what the agent keeps itself under, so that an honest module is told, not killed. */
   maxFrameBytes: z.number().optional(),
   maxDepth: z.number().optional(),
+  framesPerSecond: z.number().optional(),
+  bytesPerSecond: z.number().optional(),
 });
 export type HelloResult = z.infer<typeof helloResultSchema>;
 

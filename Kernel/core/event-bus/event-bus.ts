@@ -113,7 +113,9 @@ export const createEventBus = (options: { readonly clock: Clock; readonly capaci
     listener.state = 'quarantined';
     listener.queue.clear();
     publish({
-      kind: 'listenerQuarantined', severity: 'error', code: error.code,
+      kind: 'listenerQuarantined',
+      severity: 'error',
+      code: error.code,
       reason: `the listener ${listener.subscription.name} failed ${MAX_FAILURES} times in a row: ${error.message}`,
     });
   };
@@ -126,7 +128,11 @@ export const createEventBus = (options: { readonly clock: Clock; readonly capaci
       subscription,
       queue: createListenerQueue(subscription.capacity),
       minRank: rank(subscription.minSeverity ?? 'debug'),
-      state: 'idle', delivered: 0, dropped: 0, failed: 0, failuresInRow: 0,
+      state: 'idle',
+      delivered: 0,
+      dropped: 0,
+      failed: 0,
+      failuresInRow: 0,
     };
     listeners.add(listener);
     return {

@@ -12,7 +12,11 @@ const notNeeded = (): never => {
 };
 
 export const event = (seq: number, severity: KernelEvent['severity'] = 'info'): KernelEvent => ({
-  seq, at: '2026-01-01T00:00:00.000Z', kind: 'tested', severity, reason: 'because',
+  seq,
+  at: '2026-01-01T00:00:00.000Z',
+  kind: 'tested',
+  severity,
+  reason: 'because',
 });
 
 export const handlers = (changed: Partial<Handlers> = {}, mode: () => KernelMode = () => 'running'): Handlers => ({
@@ -57,7 +61,8 @@ export const testGate = (
     operations: OPERATIONS,
     handlers: handlers(changed, mode),
     steps: standardSteps({
-      operations: OPERATIONS, mode,
+      operations: OPERATIONS,
+      mode,
       limits: () => ({ perConnection: options.perConnection ?? 64, total: options.total ?? 4_096 }),
     }),
     clock: createClock(),

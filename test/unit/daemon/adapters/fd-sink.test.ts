@@ -3,10 +3,19 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 
 const source = new URL('../../../../', import.meta.url).href;
-const run = (script: string) => spawn(process.execPath, ['--input-type=module', '-e', `
+const run = (script: string) =>
+  spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `
   const { createFdSink } = await import('${source}daemon/adapters/fd-sink.ts');
   const sink = createFdSink(1);
-  ${script}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  ${script}`,
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
 
 describe('standard output', () => {
   it('that nobody reads holds nothing up; what is too much is dropped and counted', async () => {

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -17,16 +26,36 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 const open = (more: Partial<LogOptions> = {}) => {
   const shown: string[] = [];
   const output = { write: (text: string) => void shown.push(text), flush: async () => undefined, dropped: () => 0 };
-  const log = createLog({ level: 'info', file: { path, maxFileBytes: 1e6, files: 3 }, output, pretty: false, wallMs: () => 0, ...more });
+  const log = createLog({
+    level: 'info',
+    file: { path, maxFileBytes: 1e6, files: 3 },
+    output,
+    pretty: false,
+    wallMs: () => 0,
+    ...more,
+  });
   return { log, shown };
 };
-const lines = () => readFileSync(path, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+const lines = () =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 describe('the log of the kernel', () => {
   it('writes one JSON line an entry, with time, level, fields of its parents and its own', () => {
     const { log, shown } = open();
     log.child({ zone: 'stable' }).child({ instance: 'i-1' }).warn('came late', { lateMs: 5 });
-    expect(lines()).toEqual([{ level: 'warn', at: '1970-01-01T00:00:00.000Z', zone: 'stable', instance: 'i-1', lateMs: 5, message: 'came late' }]);
+    expect(lines()).toEqual([
+      {
+        level: 'warn',
+        at: '1970-01-01T00:00:00.000Z',
+        zone: 'stable',
+        instance: 'i-1',
+        lateMs: 5,
+        message: 'came late',
+      },
+    ]);
     expect(shown.join('')).toBe(readFileSync(path, 'utf8'));
   });
 
@@ -43,49 +72,91 @@ describe('the log of the kernel', () => {
   it('keeps secrets out at any depth, in errors and causes too, and leaves its input alone', () => {
     const { log, shown } = open({ level: 'debug' });
     const fields = {
-      password: 's3', apiToken: 's3', nested: [{ clientSecret: 's3', deep: { private_key: 's3', signingKey: 's3', key: 's3' } }],
-      authorization: 's3', monkey: 'shown', keyboard: 'shown',
-      error: new KernelError('DENIED', 'no', { context: { token: 's3' }, cause: new KernelError('INTERNAL', 'x', { context: { cookie: 's3' } }) }),
+      password: 's3',
+      apiToken: 's3',
+      nested: [{ clientSecret: 's3', deep: { private_key: 's3', signingKey: 's3', key: 's3' } }],
+      authorization: 's3',
+      monkey: 'shown',
+      keyboard: 'shown',
+      error: new KernelError('DENIED', 'no', {
+        context: { token: 's3' },
+        cause: new KernelError('INTERNAL', 'x', { context: { cookie: 's3' } }),
+      }),
     };
     const before = structuredClone({ ...fields, error: null });
     log.child({ secret: 's3' }).info('x', fields);
     log.critical('y', { map: new Map([['token', 's3']]) });
     expect(shown.join('')).not.toContain('s3');
-    expect(lines()[0]).toMatchObject({ password: '[redacted]', monkey: 'shown', keyboard: 'shown', error: { name: 'KernelError', code: 'DENIED', cause: { code: 'INTERNAL' } } });
+    expect(lines()[0]).toMatchObject({
+      password: '[redacted]',
+      monkey: 'shown',
+      keyboard: 'shown',
+      error: { name: 'KernelError', code: 'DENIED', cause: { code: 'INTERNAL' } },
+    });
     expect({ ...fields, error: null }).toEqual(before);
   });
 
   it('is never broken or forged by what it is given', () => {
     const { log } = open();
-    const cyclic: Record<string, unknown> = { n: 1n, f: () => 1, s: Symbol('x'), bytes: new Uint8Array(9), date: new Date(NaN), u: undefined };
+    const cyclic: Record<string, unknown> = {
+      n: 1n,
+      f: () => 1,
+      s: Symbol('x'),
+      bytes: new Uint8Array(9),
+      date: new Date(NaN),
+      u: undefined,
+    };
     cyclic['self'] = cyclic;
-    log.info('x\ny', { level: 'critical', at: 'never', message: 'forged', cyclic, huge: 'z'.repeat(1e6), many: Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [i, i])), ['__proto__']: { polluted: 1 } });
+    log.info('x\ny', {
+      level: 'critical',
+      at: 'never',
+      message: 'forged',
+      cyclic,
+      huge: 'z'.repeat(1e6),
+      many: Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [i, i])),
+      ['__proto__']: { polluted: 1 },
+    });
     const [line] = lines();
     expect(lines()).toHaveLength(1);
-    expect(line).toMatchObject({ level: 'info', message: 'x\ny', level_: 'critical', at_: 'never', message_: 'forged' });
+    expect(line).toMatchObject({
+      level: 'info',
+      message: 'x\ny',
+      level_: 'critical',
+      at_: 'never',
+      message_: 'forged',
+    });
     expect(JSON.stringify(line).length).toBeLessThan(20_000);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
   });
 
   it('keeps one entry on one line in both forms, whatever the text', () => {
-    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.constantFrom('\u2028', '\u009b2J', '\x1b]0;x\x07', '\r\n', '\u202e', '\ud800'));
-    fc.assert(fc.property(text, text, text, (message, name, value) => {
-      for (const pretty of [true, false]) {
-        const { log, shown } = open({ pretty, file: null });
-        log.info(message, { [name]: value, nested: { [name]: [value] } });
-        const line = shown.join('');
-        // eslint-disable-next-line no-control-regex
-        expect(line.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/);
-        expect(line.endsWith('\n')).toBe(true);
-        if (!pretty) expect(JSON.parse(line)).toMatchObject({ message: message.isWellFormed() ? message : expect.anything() });
-      }
-    }), { numRuns: 1_000 });
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string(),
+      fc.constantFrom('\u2028', '\u009b2J', '\x1b]0;x\x07', '\r\n', '\u202e', '\ud800'),
+    );
+    fc.assert(
+      fc.property(text, text, text, (message, name, value) => {
+        for (const pretty of [true, false]) {
+          const { log, shown } = open({ pretty, file: null });
+          log.info(message, { [name]: value, nested: { [name]: [value] } });
+          const line = shown.join('');
+          expect(line.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/);
+          expect(line.endsWith('\n')).toBe(true);
+          if (!pretty)
+            expect(JSON.parse(line)).toMatchObject({ message: message.isWellFormed() ? message : expect.anything() });
+        }
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   it('shows errors to people without a stack', () => {
     const { log, shown } = open({ pretty: true });
     log.error('failed', { error: new KernelError('NOT_FOUND', 'no such thing'), count: 2, text: 'two words' });
-    expect(shown.join('')).toBe('00:00:00.000 ERROR    failed error="NOT_FOUND: no such thing" count=2 text="two words"\n');
+    expect(shown.join('')).toBe(
+      '00:00:00.000 ERROR    failed error="NOT_FOUND: no such thing" count=2 text="two words"\n',
+    );
     expect(lines()[0]).toMatchObject({ error: { stack: expect.stringContaining('log.test.ts') } });
   });
 
@@ -120,7 +191,9 @@ describe('the log of the kernel', () => {
   });
 
   it('works without its directory', () => {
-    const { log, shown } = open({ file: { path: join(directory, 'none', 'kernel.log'), maxFileBytes: 1_000, files: 2 } });
+    const { log, shown } = open({
+      file: { path: join(directory, 'none', 'kernel.log'), maxFileBytes: 1_000, files: 2 },
+    });
     log.critical('x');
     expect(shown.join('')).toContain('"message":"x"');
   });

@@ -43,14 +43,26 @@ describe('over WebSocket', () => {
       ['{"jsonrpc":"2.0","id":null,"method":"kernel.health"}', 'INVALID_REQUEST', null],
       [JSON.stringify(rpc('x'.repeat(65), 'kernel.health')), 'INVALID_REQUEST', null],
       ['{"jsonrpc":"2.0","id":5,"method":"__proto__"}', 'METHOD_NOT_FOUND', 5],
-      ['{"jsonrpc":"2.0","id":6,"method":"zone.stop","params":{"zone":"stable","__proto__":{"a":1}}}', 'INVALID_PARAMS', 6],
-      [`{"jsonrpc":"2.0","id":7,"method":"module.call","params":${'['.repeat(20_000)}${']'.repeat(20_000)}}`, 'INVALID_REQUEST', 7],
+      [
+        '{"jsonrpc":"2.0","id":6,"method":"zone.stop","params":{"zone":"stable","__proto__":{"a":1}}}',
+        'INVALID_PARAMS',
+        6,
+      ],
+      [
+        `{"jsonrpc":"2.0","id":7,"method":"module.call","params":${'['.repeat(20_000)}${']'.repeat(20_000)}}`,
+        'INVALID_REQUEST',
+        7,
+      ],
     ];
     for (const [text, code, id] of cases) {
       client.frames.length = 0;
       client.send(text);
       await until(() => client.frames.length === 1);
-      expect([text.slice(0, 60), client.frames[0]!.error?.data.code, client.frames[0]!.id]).toEqual([text.slice(0, 60), code, id]);
+      expect([text.slice(0, 60), client.frames[0]!.error?.data.code, client.frames[0]!.id]).toEqual([
+        text.slice(0, 60),
+        code,
+        id,
+      ]);
     }
     client.frames.length = 0;
     client.ws.send(Buffer.from('{}'), { binary: true });
@@ -79,13 +91,22 @@ describe('over WebSocket', () => {
   it('refuses an id in flight, bounds what is in flight, and cancels', async () => {
     const aborted: string[] = [];
     await using served = await openServer(
-      { 'zone.list': (_params, ctx) => { ctx.signal.addEventListener('abort', () => aborted.push((ctx.signal.reason as { code: string }).code)); return forever(); } },
-      {}, { perConnection: 3 },
+      {
+        'zone.list': (_params, ctx) => {
+          ctx.signal.addEventListener('abort', () => aborted.push((ctx.signal.reason as { code: string }).code));
+          return forever();
+        },
+      },
+      {},
+      { perConnection: 3 },
     );
     using client = await openClient(served.socketPath);
     for (const id of [1, '1', 1, 2, 3]) client.send(rpc(id, 'zone.list'));
     await until(() => client.frames.length === 2);
-    expect(client.frames.map((reply) => [reply.id, reply.error?.data.code])).toEqual([[1, 'INVALID_REQUEST'], [3, 'LIMIT_EXCEEDED']]);
+    expect(client.frames.map((reply) => [reply.id, reply.error?.data.code])).toEqual([
+      [1, 'INVALID_REQUEST'],
+      [3, 'LIMIT_EXCEEDED'],
+    ]);
     client.send({ jsonrpc: '2.0', method: '$/cancel', params: { id: 2 } });
     expect((await client.next((reply) => reply.id === 2)).error?.data.code).toBe('CANCELLED');
     client.send({ jsonrpc: '2.0', method: '$/cancel', params: { id: 'none' } });
@@ -112,16 +133,29 @@ describe('over WebSocket', () => {
     const cyclic: Record<string, unknown> = {};
     cyclic['self'] = cyclic;
     await using served = await openServer({
-      'module.call': async (params) => (params.function === 'big' ? 'ä'.repeat(LIMITS.maxFrameBytes / 2) : params.function === 'none' ? undefined : cyclic),
+      'module.call': async (params) =>
+        params.function === 'big'
+          ? 'ä'.repeat(LIMITS.maxFrameBytes / 2)
+          : params.function === 'none'
+            ? undefined
+            : cyclic,
     });
     using client = await openClient(served.socketPath);
     ['big', 'cyclic', 'none'].forEach((name, id) => client.send(rpc(id, 'module.call', { ...call, function: name })));
     await until(() => client.frames.length === 3);
-    expect(client.frames.map((reply) => reply.error?.data.code ?? reply.result)).toEqual(['PAYLOAD_TOO_LARGE', 'INTERNAL', null]);
+    expect(client.frames.map((reply) => reply.error?.data.code ?? reply.result)).toEqual([
+      'PAYLOAD_TOO_LARGE',
+      'INTERNAL',
+      null,
+    ]);
   });
 
   it('never sends a stack', async () => {
-    await using served = await openServer({ 'zone.list': async () => { throw new Error('broken'); } });
+    await using served = await openServer({
+      'zone.list': async () => {
+        throw new Error('broken');
+      },
+    });
     using client = await openClient(served.socketPath);
     client.send(rpc(1, 'zone.list'));
     await until(() => client.frames.length === 1);
@@ -130,7 +164,11 @@ describe('over WebSocket', () => {
 });
 
 describe('a stream', () => {
-  const endless = { 'event.follow': async function* () { for (let seq = 1; ; seq += 1) yield event(seq); } };
+  const endless = {
+    'event.follow': async function* () {
+      for (let seq = 1; ; seq += 1) yield event(seq);
+    },
+  };
 
   it('sends its items in order and ends with a null result', async () => {
     await using served = await openServer();
@@ -149,7 +187,8 @@ describe('a stream', () => {
     expect(client.frames).toHaveLength(64);
     client.send({ jsonrpc: '2.0', method: '$/credit', params: { id: 's', items: 100 } });
     await until(() => client.frames.length === 164);
-    for (const items of [0, -5, 1e9, 'x', null]) client.send({ jsonrpc: '2.0', method: '$/credit', params: { id: 's', items } });
+    for (const items of [0, -5, 1e9, 'x', null])
+      client.send({ jsonrpc: '2.0', method: '$/credit', params: { id: 's', items } });
     await sleep(20);
     expect(client.frames).toHaveLength(164);
     client.send({ jsonrpc: '2.0', method: '$/cancel', params: { id: 's' } });
@@ -209,10 +248,21 @@ describe('over HTTP', () => {
   it('answers one request a POST, with its own errors', async () => {
     await using served = await openServer();
     const post = async (body: unknown) => {
-      const answer = await http(served.socketPath, 'POST', '/rpc', typeof body === 'string' ? body : JSON.stringify(body));
-      return [answer.status, JSON.parse(answer.body) as { result?: unknown; error?: { data: { code: string } } }] as const;
+      const answer = await http(
+        served.socketPath,
+        'POST',
+        '/rpc',
+        typeof body === 'string' ? body : JSON.stringify(body),
+      );
+      return [
+        answer.status,
+        JSON.parse(answer.body) as { result?: unknown; error?: { data: { code: string } } },
+      ] as const;
     };
-    expect(await post(rpc(1, 'module.call', call))).toEqual([200, { jsonrpc: '2.0', id: 1, result: { echo: { name: 'Ada' } } }]);
+    expect(await post(rpc(1, 'module.call', call))).toEqual([
+      200,
+      { jsonrpc: '2.0', id: 1, result: { echo: { name: 'Ada' } } },
+    ]);
     expect((await post(rpc(1, 'event.follow', { limit: 3 })))[1].result).toHaveLength(3);
     const codes = async (body: unknown) => {
       const [status, reply] = await post(body);
@@ -231,7 +281,10 @@ describe('over HTTP', () => {
   it('bounds a body that does not say its length', async () => {
     await using served = await openServer();
     const chunk = `${(8_192).toString(16)}\r\n${'x'.repeat(8_192)}\r\n`;
-    const text = await raw(served.socketPath, `POST /rpc HTTP/1.1\r\nhost: k\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(40)}0\r\n\r\n`);
+    const text = await raw(
+      served.socketPath,
+      `POST /rpc HTTP/1.1\r\nhost: k\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(40)}0\r\n\r\n`,
+    );
     expect(text).toMatch(/^HTTP\/1\.1 413[^]*PAYLOAD_TOO_LARGE/);
   });
 
@@ -250,18 +303,37 @@ describe('over HTTP', () => {
     await using served = await openServer({}, {}, { mode: () => mode });
     const status = async (path: string, method = 'GET') => (await http(served.socketPath, method, path)).status;
     expect([await status('/healthz'), await status('/readyz'), await status('/diagz')]).toEqual([200, 503, 200]);
-    for (const [next, expected] of [['running', 200], ['degraded', 200], ['safe', 503]] as const) {
+    for (const [next, expected] of [
+      ['running', 200],
+      ['degraded', 200],
+      ['safe', 503],
+    ] as const) {
       mode = next;
       expect(await status('/readyz')).toBe(expected);
     }
-    expect(JSON.parse((await http(served.socketPath, 'GET', '/readyz')).body)).toEqual({ ok: true, mode: 'safe', reasons: [] });
-    expect([await status('/'), await status('/etc/passwd'), await status('/../x'), await status('/rpc'), await status('/healthz', 'DELETE')])
-      .toEqual([404, 404, 404, 405, 405]);
-    expect(JSON.parse((await http(served.socketPath, 'GET', '/none')).body)).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    expect(JSON.parse((await http(served.socketPath, 'GET', '/readyz')).body)).toEqual({
+      ok: true,
+      mode: 'safe',
+      reasons: [],
+    });
+    expect([
+      await status('/'),
+      await status('/etc/passwd'),
+      await status('/../x'),
+      await status('/rpc'),
+      await status('/healthz', 'DELETE'),
+    ]).toEqual([404, 404, 404, 405, 405]);
+    expect(JSON.parse((await http(served.socketPath, 'GET', '/none')).body)).toMatchObject({
+      error: { code: 'NOT_FOUND' },
+    });
   });
 
   it('is not ready when the health cannot be told', async () => {
-    await using served = await openServer({ 'kernel.health': async () => { throw new Error('no'); } });
+    await using served = await openServer({
+      'kernel.health': async () => {
+        throw new Error('no');
+      },
+    });
     expect(await http(served.socketPath, 'GET', '/readyz')).toMatchObject({ status: 503 });
     expect(await http(served.socketPath, 'GET', '/healthz')).toMatchObject({ status: 200 });
   });
@@ -269,16 +341,28 @@ describe('over HTTP', () => {
   it('answers what is not HTTP with an error and hangs up', async () => {
     await using served = await openServer();
     expect(await raw(served.socketPath, 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400[^]*INVALID_REQUEST/);
-    expect(await raw(served.socketPath, `GET /healthz HTTP/1.1\r\nhost: k\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431/);
+    expect(
+      await raw(served.socketPath, `GET /healthz HTTP/1.1\r\nhost: k\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`),
+    ).toMatch(/^HTTP\/1\.1 431/);
     expect(await raw(served.socketPath, Buffer.from([0x16, 3, 1, 0, 5]))).toMatch(/^HTTP\/1\.1 400/);
-    expect(await raw(served.socketPath, 'GET /attic HTTP/1.1\r\nhost: k\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')).toMatch(/^HTTP\/1\.1 404/);
+    expect(
+      await raw(
+        served.socketPath,
+        'GET /attic HTTP/1.1\r\nhost: k\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+      ),
+    ).toMatch(/^HTTP\/1\.1 404/);
     expect(await http(served.socketPath, 'GET', '/healthz')).toMatchObject({ status: 200 });
   });
 
   it('refuses browsers', async () => {
     await using served = await openServer();
     const ws = new WebSocket(`ws+unix:${served.socketPath}:/rpc`, { origin: 'http://evil.example' });
-    await expect(new Promise((resolve, reject) => { ws.once('open', resolve); ws.once('error', reject); })).rejects.toThrow(/403/);
+    await expect(
+      new Promise((resolve, reject) => {
+        ws.once('open', resolve);
+        ws.once('error', reject);
+      }),
+    ).rejects.toThrow(/403/);
   });
 
   it('cuts off a request that is never finished', async () => {
@@ -295,9 +379,11 @@ describe('many clients', () => {
   it('200 at once are all served', async () => {
     await using served = await openServer();
     const clients = await Promise.all(Array.from({ length: 200 }, () => openClient(served.socketPath)));
-    for (const client of clients) for (let id = 0; id < 20; id += 1) client.send(rpc(id, 'module.call', { ...call, params: id }));
+    for (const client of clients)
+      for (let id = 0; id < 20; id += 1) client.send(rpc(id, 'module.call', { ...call, params: id }));
     await Promise.all(clients.map((client) => until(() => client.frames.length === 20)));
-    for (const client of clients) expect(client.frames.every((reply) => (reply.result as { echo: unknown }).echo === reply.id)).toBe(true);
+    for (const client of clients)
+      expect(client.frames.every((reply) => (reply.result as { echo: unknown }).echo === reply.id)).toBe(true);
     for (const client of clients) client.ws.terminate();
     await until(() => served.server.figures().connections === 0);
   });
@@ -306,7 +392,10 @@ describe('many clients', () => {
     await using served = await openServer({}, { limits: { ...LIMITS, maxConnections: 4 } });
     const clients = await Promise.all([1, 2, 3, 4].map(() => openClient(served.socketPath)));
     await expect(openClient(served.socketPath)).rejects.toThrow(/503/);
-    expect(await http(served.socketPath, 'GET', '/healthz')).toMatchObject({ status: 503, body: expect.stringContaining('LIMIT_EXCEEDED') });
+    expect(await http(served.socketPath, 'GET', '/healthz')).toMatchObject({
+      status: 503,
+      body: expect.stringContaining('LIMIT_EXCEEDED'),
+    });
     clients[0]!.ws.terminate();
     await until(() => served.server.figures().connections === 3);
     using again = await openClient(served.socketPath);

@@ -14,7 +14,14 @@ import { openControlServer, type ControlServerOptions } from '../../../../daemon
 import { testGate } from '../../Kernel/gate/fixture.ts';
 
 const silent = (): undefined => undefined;
-export const noLog: Log = { debug: silent, info: silent, warn: silent, error: silent, critical: silent, child: () => noLog };
+export const noLog: Log = {
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: silent,
+  critical: silent,
+  child: () => noLog,
+};
 
 export const LIMITS = { maxFrameBytes: 64 * 1024, maxConnections: 300, maxInFlight: 64 };
 
@@ -32,10 +39,19 @@ export const openServer = async (
   const { gate } = testGate(changed, gateOptions);
   const socketPath = join(directory.path, 'operator.sock');
   const server = await openControlServer({
-    socketPath, socketKind: 'operator', mode: 0o600, gate, limits: LIMITS, clock: createClock(), log: noLog, ...options,
+    socketPath,
+    socketKind: 'operator',
+    mode: 0o600,
+    gate,
+    limits: LIMITS,
+    clock: createClock(),
+    log: noLog,
+    ...options,
   });
   return {
-    server, gate, socketPath: server.socketPath,
+    server,
+    gate,
+    socketPath: server.socketPath,
     [Symbol.asyncDispose]: async () => {
       await server.close();
       await directory[Symbol.asyncDispose]();
@@ -43,7 +59,13 @@ export const openServer = async (
   };
 };
 
-export type Reply = { id: unknown; result?: unknown; error?: { code: number; message: string; data: { code: string } }; method?: string; params?: { id: unknown; seq: number; value: unknown } };
+export type Reply = {
+  id: unknown;
+  result?: unknown;
+  error?: { code: number; message: string; data: { code: string } };
+  method?: string;
+  params?: { id: unknown; seq: number; value: unknown };
+};
 
 /** Collects every frame; `next` waits for the first that fits. */
 export const openClient = async (socketPath: string, path = '/rpc') => {
@@ -60,7 +82,8 @@ export const openClient = async (socketPath: string, path = '/rpc') => {
     ws.once('error', reject);
   });
   return {
-    ws, frames,
+    ws,
+    frames,
     socket: socket as unknown as Socket,
     closed: () => closed,
     send: (frame: unknown) => ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
@@ -78,7 +101,12 @@ export const until = async (condition: () => boolean, timeoutMs = 4_000): Promis
   expect(condition()).toBe(true);
 };
 
-export const rpc = (id: unknown, method: string, params?: unknown) => ({ jsonrpc: '2.0', id, method, ...(params === undefined ? {} : { params }) });
+export const rpc = (id: unknown, method: string, params?: unknown) => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  ...(params === undefined ? {} : { params }),
+});
 
 export const http = (socketPath: string, method: string, path: string, body?: string) =>
   new Promise<{ status: number; body: string }>((resolve, reject) => {

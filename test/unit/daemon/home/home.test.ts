@@ -33,7 +33,8 @@ const program = (home: string) => `
     console.log('won ' + home.id);
     setInterval(() => undefined, 1000);
   } catch (error) { console.log(error.code + ' ' + error.context.pid); }`;
-const start = (home: string): ChildProcess => spawn(process.execPath, ['--input-type=module', '-e', program(home)], { stdio: ['ignore', 'pipe', 'inherit'] });
+const start = (home: string): ChildProcess =>
+  spawn(process.execPath, ['--input-type=module', '-e', program(home)], { stdio: ['ignore', 'pipe', 'inherit'] });
 const said = async (child: ChildProcess) => String((await once(child.stdout!, 'data'))[0]).trim();
 const kill = async (child: ChildProcess) => {
   const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
@@ -46,10 +47,19 @@ describe('a home', () => {
     const path = temporary();
     using home = await open(path);
     const { state, run, instancesDir, recordsDir, logsDir, lockFile, homeIdFile } = home.paths;
-    expect([state, run, instancesDir, recordsDir, logsDir, lockFile, homeIdFile].map((item) => mode(item).toString(8)))
-      .toEqual(['700', '755', '700', '700', '700', '600', '600']);
+    expect(
+      [state, run, instancesDir, recordsDir, logsDir, lockFile, homeIdFile].map((item) => mode(item).toString(8)),
+    ).toEqual(['700', '755', '700', '700', '700', '600', '600']);
     expect(home.id).toMatch(/^[0-9a-f]{12}$/);
-    expect(readdirSync(state).toSorted()).toEqual(['home-id', 'instances', 'kernel.lock', 'logs', 'modules', 'records', 'store']);
+    expect(readdirSync(state).toSorted()).toEqual([
+      'home-id',
+      'instances',
+      'kernel.lock',
+      'logs',
+      'modules',
+      'records',
+      'store',
+    ]);
   });
 
   it('keeps its id, corrects modes, and differs from another home', async () => {
@@ -78,7 +88,11 @@ describe('a home', () => {
   it('that cannot be used names the path and what to do', async () => {
     const path = temporary();
     writeFileSync(join(path, 'file'), '');
-    await expect(open(join(path, 'file'))).rejects.toMatchObject({ code: 'STATE_UNUSABLE', message: expect.stringContaining(join(path, 'file')), remedy: expect.any(String) });
+    await expect(open(join(path, 'file'))).rejects.toMatchObject({
+      code: 'STATE_UNUSABLE',
+      message: expect.stringContaining(join(path, 'file')),
+      remedy: expect.any(String),
+    });
     await expect(open('/proc/kerneld')).rejects.toMatchObject({ code: 'STATE_UNUSABLE', remedy: expect.any(String) });
     await expect(open('/sys')).rejects.toMatchObject({ code: 'STATE_UNUSABLE' });
     await expect(open(`/tmp/${'x'.repeat(120)}`)).rejects.toMatchObject({ code: 'SOCKET_PATH_TOO_LONG' });
@@ -91,7 +105,10 @@ describe('the lock', () => {
   it('refuses a second kernel of this process and of another, naming the pid', async () => {
     const path = temporary();
     const home = await open(path);
-    await expect(open(path)).rejects.toMatchObject({ code: 'HOME_LOCKED', message: expect.stringContaining(`pid ${process.pid}`) });
+    await expect(open(path)).rejects.toMatchObject({
+      code: 'HOME_LOCKED',
+      message: expect.stringContaining(`pid ${process.pid}`),
+    });
     const other = start(path);
     expect(await said(other)).toBe(`HOME_LOCKED ${process.pid}`);
     await kill(other);
@@ -111,7 +128,9 @@ describe('the lock', () => {
       await expect(open(path)).rejects.toMatchObject({ code: 'HOME_LOCKED', context: { pid: child.pid } });
       await kill(child);
       expect(lockHolder(pathsOf(path).lockFile)).toBe(null);
-      expect(readdirSync(pathsOf(path).state).filter((name) => name.startsWith('kernel.lock'))).toEqual(['kernel.lock']);
+      expect(readdirSync(pathsOf(path).state).filter((name) => name.startsWith('kernel.lock'))).toEqual([
+        'kernel.lock',
+      ]);
     }
     using home = await open(path);
     expect(home.lockHeld()).toBe(true);
@@ -125,7 +144,8 @@ describe('the lock', () => {
     expect(winners).toHaveLength(1);
     expect(answers.filter((answer) => answer.startsWith('HOME_LOCKED'))).toHaveLength(19);
     // A holder may be between taking the lock and being looked up; who is named at all is the winner.
-    for (const answer of answers.filter((text) => text.startsWith('HOME_LOCKED'))) expect(['null', String(winners[0]!.pid)]).toContain(answer.split(' ')[1]);
+    for (const answer of answers.filter((text) => text.startsWith('HOME_LOCKED')))
+      expect(['null', String(winners[0]!.pid)]).toContain(answer.split(' ')[1]);
     await Promise.all(children.map(kill));
   }, 30_000);
 

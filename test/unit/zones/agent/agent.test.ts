@@ -396,6 +396,30 @@ describe('the user bus', () => {
   });
 });
 
+describe('a module that publishes without pause', () => {
+  it('is refused in its own process, and its instance lives on', async () => {
+    const { bench } = await connected({ limits: { framesPerSecond: 50, bytesPerSecond: 100_000 } });
+    await using _ = bench;
+    await assign(bench.link, { 'm.mjs': `
+      export const flood = async (p, ctx) => {
+        const codes = {}; const until = Date.now() + 3500;
+        while (Date.now() < until) {
+          try { await ctx.bus.publish('t', p); codes.ok = (codes.ok ?? 0) + 1; }
+          catch (e) { codes[e.code] = (codes[e.code] ?? 0) + 1; await new Promise((r) => setTimeout(r, 1)); }
+        }
+        return codes;
+      };
+      export const publish = (p, ctx) => ctx.bus.publish('t', p.kind === 'big' ? 'x'.repeat(2_000_000) : p.kind === 'cyclic' ? globalThis : 1n);` }, ['flood', 'publish']);
+    const codes = (await call(bench.link, 'flood', 'small', 10_000)) as Record<string, number>;
+    expect(codes['LIMIT_EXCEEDED']).toBeGreaterThan(10);
+    expect(codes['ok']).toBeGreaterThan(50);
+    for (const [kind, code] of [['big', 'PAYLOAD_TOO_LARGE'], ['cyclic', 'INVALID_PARAMS'], ['bigint', 'INVALID_PARAMS']]) {
+      expect(await failure(call(bench.link, 'publish', { kind }))).toMatchObject({ code: 'MODULE_ERROR', context: { code } });
+    }
+    expect(bench.violations).toEqual([]);
+  }, 20_000);
+});
+
 describe('the process', () => {
   it('keeps the exit code a module chose, and its output until then', async () => {
     const { bench, agent } = await connected();

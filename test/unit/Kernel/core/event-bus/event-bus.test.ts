@@ -17,25 +17,32 @@ const until = async (condition: () => boolean) => {
 describe('the queue of a listener', () => {
   it('agrees with a dumb model for any order of events', () => {
     const step = fc.oneof(fc.constantFrom(...SEVERITIES), fc.constant('take' as const));
-    fc.assert(fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 60 }), (capacity, steps) => {
-      const queue = createListenerQueue(capacity);
-      let model: KernelEvent[] = [];
-      steps.forEach((what, seq) => {
-        if (what === 'take') {
-          const best = model.toSorted((a, b) => SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity) || a.seq - b.seq)[0];
-          expect(queue.take()).toEqual(best);
-          model = model.filter((item) => item !== best);
-        } else {
-          const item = { ...news('x', what), seq, at: '' };
-          model.push(item);
-          const worst = model.toSorted((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || a.seq - b.seq)[0];
-          const dropped = model.length > capacity ? worst! : null;
-          expect(queue.put(item)).toEqual(dropped);
-          model = model.filter((other) => other !== dropped);
-        }
-        expect(queue.length()).toBe(model.length);
-      });
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 60 }), (capacity, steps) => {
+        const queue = createListenerQueue(capacity);
+        let model: KernelEvent[] = [];
+        steps.forEach((what, seq) => {
+          if (what === 'take') {
+            const best = model.toSorted(
+              (a, b) => SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity) || a.seq - b.seq,
+            )[0];
+            expect(queue.take()).toEqual(best);
+            model = model.filter((item) => item !== best);
+          } else {
+            const item = { ...news('x', what), seq, at: '' };
+            model.push(item);
+            const worst = model.toSorted(
+              (a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || a.seq - b.seq,
+            )[0];
+            const dropped = model.length > capacity ? worst! : null;
+            expect(queue.put(item)).toEqual(dropped);
+            model = model.filter((other) => other !== dropped);
+          }
+          expect(queue.length()).toBe(model.length);
+        });
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
 
@@ -70,9 +77,28 @@ describe('the event bus', () => {
     const reports: string[] = [];
     let calls = 0;
     const events = bus();
-    events.subscribe({ name: 'broken', capacity: 100, onEvent: () => { calls += 1; throw new Error('no'); } });
-    events.subscribe({ name: 'now and then', capacity: 100, onEvent: (item) => { if (item.seq % 2 === 0) throw new Error('even'); } });
-    events.subscribe({ name: 'reports', capacity: 100, onEvent: (item) => { if (item.kind === 'listenerQuarantined') reports.push(item.reason); } });
+    events.subscribe({
+      name: 'broken',
+      capacity: 100,
+      onEvent: () => {
+        calls += 1;
+        throw new Error('no');
+      },
+    });
+    events.subscribe({
+      name: 'now and then',
+      capacity: 100,
+      onEvent: (item) => {
+        if (item.seq % 2 === 0) throw new Error('even');
+      },
+    });
+    events.subscribe({
+      name: 'reports',
+      capacity: 100,
+      onEvent: (item) => {
+        if (item.kind === 'listenerQuarantined') reports.push(item.reason);
+      },
+    });
     for (let i = 0; i < 30; i += 1) events.publish(news('x'));
     await until(() => reports.length === 1);
     await sleep(20);
@@ -110,7 +136,8 @@ describe('following', () => {
   it('lists the newest and ends', async () => {
     const events = bus(10);
     for (let i = 0; i < 25; i += 1) events.publish(news('x'));
-    const seqs = async (limit: number) => (await collect(events.follow({ limit, follow: false, signal: signal() }), 999)).map((item) => item.seq);
+    const seqs = async (limit: number) =>
+      (await collect(events.follow({ limit, follow: false, signal: signal() }), 999)).map((item) => item.seq);
     expect(await seqs(3)).toEqual([23, 24, 25]);
     expect(await seqs(100)).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
     expect(await seqs(0)).toEqual([]);
@@ -133,7 +160,10 @@ describe('following', () => {
     const items = events.follow({ limit: 1, follow: true, signal: signal() });
     expect((await items.next()).value).toMatchObject({ seq: 1 });
     for (let i = 0; i < 50; i += 1) events.publish(news('x'));
-    expect((await items.next()).value).toMatchObject({ kind: 'eventsMissed', reason: '40 events were overwritten before this reader took them' });
+    expect((await items.next()).value).toMatchObject({
+      kind: 'eventsMissed',
+      reason: '40 events were overwritten before this reader took them',
+    });
     expect((await items.next()).value).toMatchObject({ seq: 42 });
   });
 
