@@ -18,20 +18,16 @@ import { createKernel, type Component, type Kernel } from '../Kernel/lifecycle/k
 import type { TerminatePolicy } from '../Kernel/lifecycle/kernel.machine.ts';
 import type { ComponentName } from '../Kernel/manifest.ts';
 import { createDockerEngine, type DockerEngine } from '../zones/docker/docker-engine.ts';
-import type { InstancePorts } from '../zones/instance/instance.ports.ts';
-import { openInstanceRecords } from '../zones/instance/instance-record.ts';
-import { createUidLeases } from '../zones/instance/uid-leases.ts';
-import { createOpenLink } from '../zones/link/open-link.ts';
-import { createSupervisor, type Supervisor } from '../zones/supervisor/supervisor.ts';
+import type { Supervisor } from '../zones/supervisor/supervisor.ts';
 import { zoneReason } from '../zones/supervisor/views.ts';
 import { readHostUids } from '../zones/uids/host-uids.ts';
 import { findConflicts } from '../zones/uids/uid-lease.verdict.ts';
-import { createUserBus, type UserBus } from '../zones/user-bus/user-bus.ts';
-import { createZonePreparation } from '../zones/zone/prepare-zone.ts';
 import { createClock } from './adapters/clock.ts';
 import { createLog, type KernelLog } from './adapters/log.ts';
 import { createOutputLog, type OutputLog } from './adapters/output-log.ts';
 import { createRandom } from './adapters/random.ts';
+import { createRelayLog } from './adapters/relay-log.ts';
+import { composeZones } from './compose-zones.ts';
 import { openControlServer, type ControlServer } from './control/control-server.ts';
 import { findEngineHost } from './engine-host.ts';
 import { createConfigState } from './handlers/config-state.ts';
@@ -58,7 +54,11 @@ export type ComposeOptions = {
   readonly version: string;
   /** The installed program. */
   readonly projectDirectory: string;
-  readonly onUp: (summary: { readonly paths: HomePaths; readonly bootMs: number | null; readonly mode: KernelMode }) => void;
+  readonly onUp: (summary: {
+    readonly paths: HomePaths;
+    readonly bootMs: number | null;
+    readonly mode: KernelMode;
+  }) => void;
 };
 
 export type Composed = {
@@ -80,29 +80,20 @@ type Parts = {
   modules?: ModuleRegistry;
 };
 
-/** A log that writes to the log in force: to standard output until the log component is up. */
-const createRelay = (current: () => Log): Log => {
-  const relay = (fields: Record<string, unknown>): Log => ({
-    debug: (message, more) => current().debug(message, { ...fields, ...more }),
-    info: (message, more) => current().info(message, { ...fields, ...more }),
-    warn: (message, more) => current().warn(message, { ...fields, ...more }),
-    error: (message, more) => current().error(message, { ...fields, ...more }),
-    critical: (message, more) => current().critical(message, { ...fields, ...more }),
-    child: (more) => relay({ ...fields, ...more }),
-  });
-  return relay({});
-};
-
 /** Tells the kernel's mode by what ails its zones and its engine. */
-const watchFaults = (kernel: () => Kernel, supervisor: Supervisor) => (zone: ZoneName): void => {
-  const state = supervisor.zones.get(zone)!.state();
-  const key = `zone ${zone}`;
-  if (state.kind === 'failed' || state.kind === 'degraded') kernel().send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
-  else kernel().send({ kind: 'faultCleared', key });
-  const engine = supervisor.engine();
-  if (engine.state === 'unreachable') kernel().send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
-  else kernel().send({ kind: 'faultCleared', key: 'engine' });
-};
+const watchFaults =
+  (kernel: () => Kernel, supervisor: Supervisor) =>
+  (zone: ZoneName): void => {
+    const state = supervisor.zones.get(zone)!.state();
+    const key = `zone ${zone}`;
+    if (state.kind === 'failed' || state.kind === 'degraded')
+      kernel().send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
+    else kernel().send({ kind: 'faultCleared', key });
+    const engine = supervisor.engine();
+    if (engine.state === 'unreachable')
+      kernel().send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
+    else kernel().send({ kind: 'faultCleared', key: 'engine' });
+  };
 
 export const compose = (options: ComposeOptions): Composed => {
   const paths = homePaths(options.env);
@@ -110,7 +101,7 @@ export const compose = (options: ComposeOptions): Composed => {
   const random = createRandom();
   const early = createLog({ level: 'info', file: null, output: 1 });
   const parts: Parts = {};
-  const log = createRelay(() => parts.log ?? early);
+  const log = createRelayLog(() => parts.log ?? early);
   const events: EventBus = createEventBus({ clock, capacity: JOURNAL_CAPACITY });
   const shipped = join(options.projectDirectory, 'config/kernel.yaml');
   const configFile = options.configFile ?? chooseConfigFile(paths, existsSync, shipped);
@@ -144,7 +135,14 @@ export const compose = (options: ComposeOptions): Composed => {
   const claims = () => readHostUids();
 
   const handlers = createHandlers({
-    version: options.version, paths, clock, events, configState, uploads, engineHost, mode,
+    version: options.version,
+    paths,
+    clock,
+    events,
+    configState,
+    uploads,
+    engineHost,
+    mode,
     engine: () => need('engine'),
     kernel: () => kernel,
     supervisor: () => need('supervisor'),
@@ -153,47 +151,29 @@ export const compose = (options: ComposeOptions): Composed => {
     modulesIfUp: () => parts.modules ?? null,
     output: () => need('output'),
     uidConflicts: async () =>
-      findConflicts(configState.config().instances.uidRange, await claims()).map(({ first, last, by }) => `${first}-${last} is ${by}`),
+      findConflicts(configState.config().instances.uidRange, await claims()).map(
+        ({ first, last, by }) => `${first}-${last} is ${by}`,
+      ),
     figures: () => ({
-      gate: gate.figures(), control: parts.control?.figures() ?? null, output: parts.output?.figures() ?? null,
-      log: { lostLines: (parts.log ?? early).lost() }, lockHeld: parts.home?.lockHeld() ?? false,
+      gate: gate.figures(),
+      control: parts.control?.figures() ?? null,
+      output: parts.output?.figures() ?? null,
+      log: { lostLines: (parts.log ?? early).lost() },
+      lockHeld: parts.home?.lockHeld() ?? false,
     }),
   });
   const gate: Gate = createGate({
-    operations: OPERATIONS, handlers, clock, log, events,
+    operations: OPERATIONS,
+    handlers,
+    clock,
+    log,
+    events,
     steps: standardSteps({
-      operations: OPERATIONS, mode,
+      operations: OPERATIONS,
+      mode,
       limits: () => ({ perConnection: configState.config().wire.operator.maxInFlight, total: MAX_IN_FLIGHT }),
     }),
   });
-
-  const makeSupervisor = (engine: DockerEngine, home: Home): Supervisor => {
-    const uids = createUidLeases({ engine, range: () => configState.config().instances.uidRange, claims });
-    const { bus } = configState.config();
-    const buses = new Map<ZoneName, UserBus>(ZONE_NAMES.map((zone) => [zone, createUserBus({ limits: bus, clock })]));
-    const instances: InstancePorts = {
-      engine, uids, clock, log,
-      openLink: createOpenLink({ clock, random, log, outputBytesPerSecond: configState.config().logs.module.bytesPerSecond }),
-      records: openInstanceRecords(paths.recordsDir),
-      instancesDir: paths.instancesDir,
-      busOf: (zone) => buses.get(zone)!,
-      appendOutput: (line) => need('output').append(line.module, line),
-      settings: () => {
-        const config = configState.config();
-        return { ...config.instances, link: config.wire.agent, engineTimeoutMs: config.engine.timeoutMs };
-      },
-    };
-    const preparation = createZonePreparation({
-      home: home.id, engine, clock, random, log, uids, claims, config: configState.config,
-      projectDirectory: options.projectDirectory, configFile, cacheDirectory: join(paths.state, 'cache'), instancesDir: paths.instancesDir,
-    });
-    const supervisor: Supervisor = createSupervisor({
-      home: home.id, instances, preparation, probing: preparation.probing, random, config: configState.config, report,
-      engineHost: engineHost(),
-      onChange: (zone) => watchFaults(() => kernel, supervisor)(zone),
-    });
-    return supervisor;
-  };
 
   const enabledZones = (): ZoneName[] => ZONE_NAMES.filter((zone) => configState.config().zones[zone].enabled);
 
@@ -215,8 +195,13 @@ export const compose = (options: ComposeOptions): Composed => {
       start: async () => {
         const { logs } = configState.config();
         parts.log = createLog({
-          level: logs.level, output: 1,
-          file: { path: join(paths.logsDir, 'kernel.log'), maxFileBytes: KERNEL_LOG_FILE_BYTES, files: KERNEL_LOG_FILES },
+          level: logs.level,
+          output: 1,
+          file: {
+            path: join(paths.logsDir, 'kernel.log'),
+            maxFileBytes: KERNEL_LOG_FILE_BYTES,
+            files: KERNEL_LOG_FILES,
+          },
         });
         parts.output = createOutputLog({ dir: join(paths.logsDir, 'modules'), limits: logs.module, clock });
       },
@@ -232,7 +217,12 @@ export const compose = (options: ComposeOptions): Composed => {
       start: async () => {
         const store = await openStore({ root: paths.state, clock, log });
         const swept = await store.sweep();
-        if (swept.length > 0) report({ kind: 'store.swept', severity: 'warn', reason: `${swept.length} leftovers of an interrupted change were removed` });
+        if (swept.length > 0)
+          report({
+            kind: 'store.swept',
+            severity: 'warn',
+            reason: `${swept.length} leftovers of an interrupted change were removed`,
+          });
         parts.store = store;
       },
       stop: async () => {
@@ -243,8 +233,14 @@ export const compose = (options: ComposeOptions): Composed => {
       start: async () => {
         const { control, wire } = configState.config();
         parts.control = await openControlServer({
-          socketPath: paths.operatorSocket, socketKind: 'operator', mode: control.group === null ? 0o600 : 0o660, group: control.group,
-          gate, limits: wire.operator, clock, log,
+          socketPath: paths.operatorSocket,
+          socketKind: 'operator',
+          mode: control.group === null ? 0o600 : 0o660,
+          group: control.group,
+          gate,
+          limits: wire.operator,
+          clock,
+          log,
         });
       },
       stop: async () => {
@@ -258,12 +254,36 @@ export const compose = (options: ComposeOptions): Composed => {
     zones: {
       start: async () => {
         const home = need('home');
-        const engine = createDockerEngine({ host: engineHost(), clock, log, requestTimeoutMs: configState.config().engine.timeoutMs });
+        const engine = createDockerEngine({
+          host: engineHost(),
+          clock,
+          log,
+          requestTimeoutMs: configState.config().engine.timeoutMs,
+        });
         parts.engine = engine;
-        const supervisor = makeSupervisor(engine, home);
+        const supervisor: Supervisor = composeZones({
+          home: home.id,
+          engine,
+          engineHost: engineHost(),
+          clock,
+          random,
+          log,
+          paths,
+          config: configState.config,
+          configFile,
+          projectDirectory: options.projectDirectory,
+          claims,
+          appendOutput: (line) => need('output').append(line.module, line),
+          report,
+          onChange: (zone) => watchFaults(() => kernel, supervisor)(zone),
+        });
         parts.supervisor = supervisor;
         parts.modules = createModuleRegistry({
-          store: need('store'), supervisor, config: configState.config, clock, report,
+          store: need('store'),
+          supervisor,
+          config: configState.config,
+          clock,
+          report,
           onRemoved: (name) => need('output').remove(name),
         });
         await parts.modules.refresh();
@@ -286,7 +306,10 @@ export const compose = (options: ComposeOptions): Composed => {
         try {
           await supervisor.settled(zone, AbortSignal.timeout(configState.config().lifecycle.componentTimeoutMs));
         } catch (thrown) {
-          log.warn('a zone took too long to come to rest; going on without it', { zone, reason: toKernelError(thrown).message });
+          log.warn('a zone took too long to come to rest; going on without it', {
+            zone,
+            reason: toKernelError(thrown).message,
+          });
         }
         kernel.send({ kind: 'zoneSettled', zone });
       }),
@@ -294,7 +317,10 @@ export const compose = (options: ComposeOptions): Composed => {
   };
 
   const kernel: Kernel = createKernel({
-    clock, log, components, report,
+    clock,
+    log,
+    components,
+    report,
     zones: ZONE_NAMES,
     timeouts: () => {
       try {
@@ -307,7 +333,9 @@ export const compose = (options: ComposeOptions): Composed => {
     },
     handOver: () => {
       for (const zone of ZONE_NAMES) if (!enabledZones().includes(zone)) kernel.send({ kind: 'zoneSettled', zone });
-      void handOver().catch((thrown: unknown) => log.error('handover failed', { reason: toKernelError(thrown).message }));
+      void handOver().catch((thrown: unknown) =>
+        log.error('handover failed', { reason: toKernelError(thrown).message }),
+      );
     },
     onUp: () => options.onUp({ paths, bootMs: kernel.bootMs(), mode: mode() }),
   });
@@ -328,7 +356,11 @@ export const compose = (options: ComposeOptions): Composed => {
       try {
         const { changes } = await configState.reload(AbortSignal.timeout(EARLY_TIMEOUT_MS));
         for (const change of changes) log.info(`configuration: ${change.key}`, { ...change });
-        report({ kind: 'config.reloaded', severity: 'info', reason: `${changes.length} keys changed, ${changes.filter(({ applied }) => applied).length} applied live` });
+        report({
+          kind: 'config.reloaded',
+          severity: 'info',
+          reason: `${changes.length} keys changed, ${changes.filter(({ applied }) => applied).length} applied live`,
+        });
       } catch (thrown) {
         const error = toKernelError(thrown);
         report({ kind: 'config.refused', severity: 'error', code: error.code, reason: error.message });

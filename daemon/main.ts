@@ -12,10 +12,13 @@ const USAGE_STATUS = 2;
 
 const parseArguments = (argv: readonly string[]): { readonly config: string | null } | number => {
   const program = new Command('kerneld')
-    .description('Local supervisor daemon: keeps a machine its owner\'s while it runs code that nobody has vetted.')
+    .description("Local supervisor daemon: keeps a machine its owner's while it runs code that nobody has vetted.")
     .option('--config <file>', 'configuration file (default: kernel.yaml of the home, else the shipped one)')
     .version(KERNEL_VERSION)
-    .addHelpText('after', '\nSignals: TERM and INT drain and stop (or leave the zones running, by lifecycle.onTerminate), HUP reloads.\nEnvironment: KERNELD_HOME, KERNELD_CONFIG, DOCKER_HOST.')
+    .addHelpText(
+      'after',
+      '\nSignals: TERM and INT drain and stop (or leave the zones running, by lifecycle.onTerminate), HUP reloads.\nEnvironment: KERNELD_HOME, KERNELD_CONFIG, DOCKER_HOST.',
+    )
     .allowExcessArguments(false)
     .exitOverride();
   try {
@@ -39,7 +42,11 @@ export const main = async (argv: readonly string[]): Promise<number> => {
     version: KERNEL_VERSION,
     projectDirectory: PROJECT_DIRECTORY,
     onUp: ({ paths, bootMs, mode }) =>
-      composed.log.info(`kerneld is up: ${mode}`, { operatorSocket: paths.operatorSocket, bootMs: Math.round(bootMs ?? 0), pid: process.pid }),
+      composed.log.info(`kerneld is up: ${mode}`, {
+        operatorSocket: paths.operatorSocket,
+        bootMs: Math.round(bootMs ?? 0),
+        pid: process.pid,
+      }),
   });
   const stop = (signal: NodeJS.Signals): void => composed.terminate(`received ${signal}`);
   process.on('SIGTERM', stop);

@@ -7,9 +7,19 @@
 export type Quantity = { readonly ok: true; readonly value: number } | { readonly ok: false; readonly reason: string };
 
 const SIZE_UNITS = new Map([
-  ['B', 1], ['KiB', 1024], ['MiB', 1024 ** 2], ['GiB', 1024 ** 3], ['TiB', 1024 ** 4],
+  ['B', 1],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+  ['GiB', 1024 ** 3],
+  ['TiB', 1024 ** 4],
 ]);
-const TIME_UNITS = new Map([['ms', 1], ['s', 1000], ['m', 60_000], ['h', 3_600_000], ['d', 86_400_000]]);
+const TIME_UNITS = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
 
 const parseQuantity = (text: string, units: ReadonlyMap<string, number>, expected: string): Quantity => {
   const match = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(text.trim());

@@ -26,7 +26,13 @@ export type KernelState =
   | { readonly kind: 'handover'; readonly waiting: readonly ZoneName[]; readonly faults: Faults }
   | { readonly kind: 'running' }
   | { readonly kind: 'degraded'; readonly faults: Faults }
-  | { readonly kind: 'stopping'; readonly next: number; readonly reason: string; readonly policy: TerminatePolicy; readonly exitStatus: number }
+  | {
+      readonly kind: 'stopping';
+      readonly next: number;
+      readonly reason: string;
+      readonly policy: TerminatePolicy;
+      readonly exitStatus: number;
+    }
   | { readonly kind: 'stopped'; readonly exitStatus: number };
 
 export type KernelEvent =
@@ -51,7 +57,11 @@ type KernelDecision = Decision<KernelState, KernelEffect>;
 
 export const newKernel: KernelState = { kind: 'booting', next: 0, faults: {} };
 
-const ignored = (state: KernelState, why: string): KernelDecision => ({ state, effects: [], reason: `ignored: ${why}` });
+const ignored = (state: KernelState, why: string): KernelDecision => ({
+  state,
+  effects: [],
+  reason: `ignored: ${why}`,
+});
 
 /** Running, or degraded when something is amiss. */
 const settle = (faults: Faults): KernelState =>
@@ -65,7 +75,8 @@ const faultsOf = (state: KernelState): Faults => ('faults' in state ? state.faul
 export const createKernelStep = (components: readonly string[], zones: readonly ZoneName[]) => {
   const stopFrom = (count: number, reason: string, policy: TerminatePolicy, exitStatus: number): KernelDecision => {
     const last = components[count - 1];
-    if (last === undefined) return { state: { kind: 'stopped', exitStatus }, effects: [{ kind: 'exit', status: exitStatus }], reason };
+    if (last === undefined)
+      return { state: { kind: 'stopped', exitStatus }, effects: [{ kind: 'exit', status: exitStatus }], reason };
     return {
       state: { kind: 'stopping', next: count - 1, reason, policy, exitStatus },
       effects: [{ kind: 'stopComponent', component: last, policy }],
@@ -74,7 +85,9 @@ export const createKernelStep = (components: readonly string[], zones: readonly 
   };
 
   const up = (faults: Faults, reason: string): KernelDecision => ({
-    state: settle(faults), effects: [{ kind: 'announceUp' }], reason,
+    state: settle(faults),
+    effects: [{ kind: 'announceUp' }],
+    reason,
   });
 
   const boot = (next: number, faults: Faults, reason: string): KernelDecision => {
@@ -84,7 +97,11 @@ export const createKernelStep = (components: readonly string[], zones: readonly 
     }
     return zones.length === 0
       ? { ...up(faults, 'no zone is wanted'), effects: [{ kind: 'handOver' }, { kind: 'announceUp' }] }
-      : { state: { kind: 'handover', waiting: zones, faults }, effects: [{ kind: 'handOver' }], reason: 'all components are up' };
+      : {
+          state: { kind: 'handover', waiting: zones, faults },
+          effects: [{ kind: 'handOver' }],
+          reason: 'all components are up',
+        };
   };
 
   const terminate = (state: KernelState, policy: TerminatePolicy, reason: string): KernelDecision => {
@@ -119,12 +136,16 @@ export const createKernelStep = (components: readonly string[], zones: readonly 
   return (state: KernelState, event: KernelEvent): KernelDecision => {
     switch (event.kind) {
       case 'bootRequested':
-        return state.kind === 'booting' && state.next === 0 ? boot(0, {}, 'started by the system or an operator') : ignored(state, 'booted once');
+        return state.kind === 'booting' && state.next === 0
+          ? boot(0, {}, 'started by the system or an operator')
+          : ignored(state, 'booted once');
       case 'componentStarted':
-        if (state.kind !== 'booting' || components[state.next] !== event.component) return ignored(state, 'a late answer');
+        if (state.kind !== 'booting' || components[state.next] !== event.component)
+          return ignored(state, 'a late answer');
         return boot(state.next + 1, state.faults, `${event.component} is up`);
       case 'componentFailed':
-        if (state.kind !== 'booting' || components[state.next] !== event.component) return ignored(state, 'a late answer');
+        if (state.kind !== 'booting' || components[state.next] !== event.component)
+          return ignored(state, 'a late answer');
         return stopFrom(state.next, event.reason, 'leave', 1);
       case 'zoneSettled': {
         if (state.kind !== 'handover') return ignored(state, 'handover is over');
@@ -142,7 +163,8 @@ export const createKernelStep = (components: readonly string[], zones: readonly 
       case 'terminateRequested':
         return terminate(state, event.policy, event.reason);
       case 'componentStopped':
-        if (state.kind !== 'stopping' || components[state.next] !== event.component) return ignored(state, 'a late answer');
+        if (state.kind !== 'stopping' || components[state.next] !== event.component)
+          return ignored(state, 'a late answer');
         return stopFrom(state.next, state.reason, state.policy, state.exitStatus);
     }
   };

@@ -12,7 +12,12 @@ import type { KernelEvent as ReportedEvent } from '../contract/operations/shapes
 import type { Clock, Log } from '../contract/ports.ts';
 import { COMPONENTS, BOOT_ORDER, type ComponentName } from '../manifest.ts';
 import {
-  createKernelStep, newKernel, type KernelEffect, type KernelEvent, type KernelState, type TerminatePolicy,
+  createKernelStep,
+  newKernel,
+  type KernelEffect,
+  type KernelEvent,
+  type KernelState,
+  type TerminatePolicy,
 } from './kernel.machine.ts';
 
 export type Component = {
@@ -80,7 +85,12 @@ export const createKernel = (ports: KernelPorts): Kernel => {
     },
   });
 
-  const withLimit = async (timeoutMs: number, what: string, run: (signal: AbortSignal) => Promise<void>, controller = new AbortController()): Promise<void> => {
+  const withLimit = async (
+    timeoutMs: number,
+    what: string,
+    run: (signal: AbortSignal) => Promise<void>,
+    controller = new AbortController(),
+  ): Promise<void> => {
     let cancel = (): void => undefined;
     const late = new Promise<never>((_, reject) => {
       cancel = clock.after(timeoutMs, () => {
@@ -101,7 +111,13 @@ export const createKernel = (ports: KernelPorts): Kernel => {
     const beganMs = clock.monotonicMs();
     const controller = new AbortController();
     const done = withLimit(ports.timeouts().componentMs, `component ${name}`, components[name].start, controller);
-    starting.set(name, { controller, done: done.then(() => undefined, () => undefined) });
+    starting.set(name, {
+      controller,
+      done: done.then(
+        () => undefined,
+        () => undefined,
+      ),
+    });
     try {
       await done;
       log.info(`component ${name} is up`, { component: name, ms: Math.round(clock.monotonicMs() - beganMs) });
@@ -112,8 +128,12 @@ export const createKernel = (ports: KernelPorts): Kernel => {
       const error = toKernelError(thrown, 'BOOT_FAILED');
       const needed = declaration?.needs.join(', ') || 'nothing else';
       log.critical(`component ${name} did not start: ${error.message}`, {
-        component: name, purpose: declaration?.purpose, needs: needed, code: error.code,
-        remedy: error.remedy ?? declaration?.remedy, details: error.context,
+        component: name,
+        purpose: declaration?.purpose,
+        needs: needed,
+        code: error.code,
+        remedy: error.remedy ?? declaration?.remedy,
+        details: error.context,
       });
       // The machine stops what came up before; what this one opened is closed here, first.
       await stopQuietly(name, 'leave');

@@ -38,7 +38,8 @@ export const createConfigState = (file: string, onApplied: (config: EffectiveCon
   let loaded: LoadedConfig | null = null;
   let inForce: EffectiveConfig | null = null;
   const current = (): EffectiveConfig => {
-    if (inForce === null) throw new KernelError('UNAVAILABLE', 'the configuration has not been read yet', { retryAfterMs: 100 });
+    if (inForce === null)
+      throw new KernelError('UNAVAILABLE', 'the configuration has not been read yet', { retryAfterMs: 100 });
     return inForce;
   };
   /** A section kept for one restart-only key keeps its live keys too: say so instead of claiming them applied. */
@@ -60,7 +61,8 @@ export const createConfigState = (file: string, onApplied: (config: EffectiveCon
     check: async (signal) => {
       try {
         const next = await readKernelConfig({ file, signal });
-        const changes = inForce === null ? [] : planConfigChange(inForce, next.config).map((change) => described(change, false));
+        const changes =
+          inForce === null ? [] : planConfigChange(inForce, next.config).map((change) => described(change, false));
         return { ok: true, file, issues: [], changes };
       } catch (thrown) {
         const error = toKernelError(thrown);
@@ -70,7 +72,8 @@ export const createConfigState = (file: string, onApplied: (config: EffectiveCon
       }
     },
     show: () => {
-      if (loaded === null) throw new KernelError('UNAVAILABLE', 'the configuration has not been read yet', { retryAfterMs: 100 });
+      if (loaded === null)
+        throw new KernelError('UNAVAILABLE', 'the configuration has not been read yet', { retryAfterMs: 100 });
       return { file, values: [...describeConfig({ config: current(), sources: loaded.sources, file })] };
     },
     reload: async (signal) => {

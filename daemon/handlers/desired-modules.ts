@@ -5,7 +5,7 @@ import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts'
 import { compileSchema } from '../../Kernel/contract/module/json-schema/compile.ts';
 import { validate } from '../../Kernel/contract/module/json-schema/validate.ts';
 import type { InstalledModule } from '../../Kernel/contract/module/module-record.schema.ts';
-import { MANIFEST_FILE } from '../../Kernel/contract/module/artifact.schema.ts';
+import { TARGETS_FILE } from '../../Kernel/contract/module/artifact.schema.ts';
 import type { DesiredModule, FunctionContract, ValueIssue } from '../../zones/supervisor/desired.ts';
 import type { ModuleStore } from '../modules/module-store.ts';
 
@@ -33,7 +33,10 @@ const functionsOf = (module: InstalledModule): ReadonlyMap<string, FunctionContr
   );
 
 /** Values given in kernel.yaml for this module, checked against what its manifest asks for. */
-export const checkModuleValues = (module: Pick<InstalledModule, 'manifest'>, config: EffectiveConfig): { readonly values: unknown; readonly issues: readonly ValueIssue[] } => {
+export const checkModuleValues = (
+  module: Pick<InstalledModule, 'manifest'>,
+  config: EffectiveConfig,
+): { readonly values: unknown; readonly issues: readonly ValueIssue[] } => {
   const values = config.modules[module.manifest.name]?.config ?? {};
   return { values, issues: checker(module.manifest.config)(values) };
 };
@@ -69,10 +72,16 @@ const desiredOf = (module: InstalledModule, store: ModuleStore, values: unknown)
     bus: manifest.bus,
     loadPayload: async () => {
       const artifact = await store.load(slots.active.digest);
-      const files = new Map([...artifact.files].filter(([path]) => path !== MANIFEST_FILE));
+      // The metadata goes along: with it the agent checks that the files are what the digest names.
+      const files = new Map([...artifact.files, [TARGETS_FILE, Buffer.from(artifact.metadata)]]);
       return {
-        module: module.name, version: slots.active.version, digest: slots.active.digest, entry: manifest.entry,
-        files, functions: Object.keys(manifest.functions), config: values,
+        module: module.name,
+        version: slots.active.version,
+        digest: slots.active.digest,
+        entry: manifest.entry,
+        files,
+        functions: Object.keys(manifest.functions),
+        config: values,
       };
     },
   };
@@ -82,7 +91,11 @@ const desiredOf = (module: InstalledModule, store: ModuleStore, values: unknown)
 export const loadDesired = async (
   store: ModuleStore,
   config: EffectiveConfig,
-): Promise<{ readonly installed: readonly InstalledModule[]; readonly desired: readonly DesiredModule[]; readonly broken: readonly BrokenModule[] }> => {
+): Promise<{
+  readonly installed: readonly InstalledModule[];
+  readonly desired: readonly DesiredModule[];
+  readonly broken: readonly BrokenModule[];
+}> => {
   const { modules, broken } = await store.list();
   const desired: DesiredModule[] = [];
   const unusable: BrokenModule[] = [...broken];
@@ -91,7 +104,10 @@ export const loadDesired = async (
       const { values, issues } = checkModuleValues(module, config);
       if (issues.length > 0) {
         const text = issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('; ');
-        unusable.push({ name: module.name, reason: `modules.${module.name}.config in kernel.yaml does not fit: ${text}` });
+        unusable.push({
+          name: module.name,
+          reason: `modules.${module.name}.config in kernel.yaml does not fit: ${text}`,
+        });
         continue;
       }
       desired.push(desiredOf(module, store, values));

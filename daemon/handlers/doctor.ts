@@ -17,8 +17,18 @@ const EARLIEST_WALL_MS = Date.UTC(2026, 0, 1);
 const MIB = 1024 * 1024;
 
 const ok = (name: string, observed: string): Check => ({ name, status: 'ok', observed, remedy: null });
-const warning = (name: string, observed: string, remedy: string): Check => ({ name, status: 'warning', observed, remedy });
-const failed = (name: string, observed: string, remedy: string): Check => ({ name, status: 'failed', observed, remedy });
+const warning = (name: string, observed: string, remedy: string): Check => ({
+  name,
+  status: 'warning',
+  observed,
+  remedy,
+});
+const failed = (name: string, observed: string, remedy: string): Check => ({
+  name,
+  status: 'failed',
+  observed,
+  remedy,
+});
 const mebibytes = (bytes: number): string => formatSize(Math.floor(bytes / MIB) * MIB);
 
 export type DoctorPorts = {
@@ -36,16 +46,36 @@ const checkEngine = async ({ engine, engineHost }: DoctorPorts, signal: AbortSig
     const facts = await engine.facts(signal);
     return [
       ok('engine', `${facts.version} (API ${facts.apiVersion}) at ${engineHost}`),
-      facts.seccomp ? ok('seccomp', 'the engine applies profiles') : failed('seccomp', 'the engine has no seccomp support', 'Use an engine and a system kernel built with seccomp.'),
+      facts.seccomp
+        ? ok('seccomp', 'the engine applies profiles')
+        : failed(
+            'seccomp',
+            'the engine has no seccomp support',
+            'Use an engine and a system kernel built with seccomp.',
+          ),
       facts.memoryLimit && facts.pidsLimit
         ? ok('cgroup', `version ${facts.cgroupVersion}, memory and pids limits work`)
-        : failed('cgroup', `version ${facts.cgroupVersion}, memory limit ${facts.memoryLimit}, pids limit ${facts.pidsLimit}`, 'Enable the memory and pids controllers of the system.'),
+        : failed(
+            'cgroup',
+            `version ${facts.cgroupVersion}, memory limit ${facts.memoryLimit}, pids limit ${facts.pidsLimit}`,
+            'Enable the memory and pids controllers of the system.',
+          ),
       facts.liveRestore
         ? ok('live-restore', 'on: instances outlive a restart of the engine')
-        : warning('live-restore', 'off: a restart of the engine ends every instance', 'Set "live-restore": true in /etc/docker/daemon.json and reload the engine.'),
+        : warning(
+            'live-restore',
+            'off: a restart of the engine ends every instance',
+            'Set "live-restore": true in /etc/docker/daemon.json and reload the engine.',
+          ),
     ];
   } catch (thrown) {
-    return [failed('engine', toKernelError(thrown).message, 'scripts/engine start brings up an engine; DOCKER_HOST names another.')];
+    return [
+      failed(
+        'engine',
+        toKernelError(thrown).message,
+        'scripts/engine start brings up an engine; DOCKER_HOST names another.',
+      ),
+    ];
   }
 };
 
@@ -54,9 +84,14 @@ const checkZones = ({ supervisor }: DoctorPorts): Check[] =>
     const name = `zone ${zone.zone}`;
     const probe = zone.probe();
     const state = zone.state();
-    const held = probe === null ? 'no probe yet' : `${probe.checks.filter(({ passed }) => passed).length} of ${probe.checks.length} refusals held`;
-    if (probe !== null && !probe.passed) return failed(name, held, `kernelctl zone inspect ${zone.zone} names what was not refused.`);
-    if (state.kind === 'failed') return failed(name, `${state.code}: ${state.reason}`, `kernelctl zone restart ${zone.zone}`);
+    const held =
+      probe === null
+        ? 'no probe yet'
+        : `${probe.checks.filter(({ passed }) => passed).length} of ${probe.checks.length} refusals held`;
+    if (probe !== null && !probe.passed)
+      return failed(name, held, `kernelctl zone inspect ${zone.zone} names what was not refused.`);
+    if (state.kind === 'failed')
+      return failed(name, `${state.code}: ${state.reason}`, `kernelctl zone restart ${zone.zone}`);
     if (state.kind === 'ready') return ok(name, `ready, ${held}, image ${zone.blueprint()?.image ?? 'none'}`);
     return warning(name, `${state.kind}, ${held}`, `kernelctl zone inspect ${zone.zone}`);
   });
@@ -64,28 +99,36 @@ const checkZones = ({ supervisor }: DoctorPorts): Check[] =>
 const checkDisk = async ({ paths }: DoctorPorts): Promise<Check[]> => {
   const { bavail, bsize, ffree } = await statfs(paths.state);
   const freeBytes = bavail * bsize;
-  if (freeBytes < LOW_DISK_BYTES) return [failed('disk', `${mebibytes(freeBytes)} free at ${paths.state}`, 'Free space; state changes need it.')];
-  if (ffree === 0) return [failed('disk', `no inodes free at ${paths.state}`, 'Remove files; state changes need inodes.')];
+  if (freeBytes < LOW_DISK_BYTES)
+    return [failed('disk', `${mebibytes(freeBytes)} free at ${paths.state}`, 'Free space; state changes need it.')];
+  if (ffree === 0)
+    return [failed('disk', `no inodes free at ${paths.state}`, 'Remove files; state changes need inodes.')];
   return [ok('disk', `${mebibytes(freeBytes)} free at ${paths.state}`)];
 };
 
 const checkMemory = async (): Promise<Check> => {
   const { available, total } = await si.mem();
   const observed = `${mebibytes(available)} of ${mebibytes(total)} available`;
-  return available < LOW_MEMORY_BYTES ? warning('memory', observed, 'Stop something, or make the pool smaller.') : ok('memory', observed);
+  return available < LOW_MEMORY_BYTES
+    ? warning('memory', observed, 'Stop something, or make the pool smaller.')
+    : ok('memory', observed);
 };
 
 const checkSockets = ({ paths }: DoctorPorts): Check => {
   const longest = `${paths.instancesDir}/i-000000000000/agent.sock`;
   const bytes = Math.max(Buffer.byteLength(longest), Buffer.byteLength(paths.operatorSocket));
   const observed = `the longest socket path has ${bytes} of ${SOCKET_PATH_MAX_BYTES} bytes`;
-  return bytes > SOCKET_PATH_MAX_BYTES ? failed('sockets', observed, 'Set KERNELD_HOME to a shorter path.') : ok('sockets', observed);
+  return bytes > SOCKET_PATH_MAX_BYTES
+    ? failed('sockets', observed, 'Set KERNELD_HOME to a shorter path.')
+    : ok('sockets', observed);
 };
 
 const checkClock = ({ clock }: DoctorPorts): Check => {
   const now = clock.wallMs();
   const observed = new Date(now).toISOString();
-  return now < EARLIEST_WALL_MS ? failed('clock', observed, 'Set the system clock: records and expiry depend on it.') : ok('clock', observed);
+  return now < EARLIEST_WALL_MS
+    ? failed('clock', observed, 'Set the system clock: records and expiry depend on it.')
+    : ok('clock', observed);
 };
 
 const checkUids = async (ports: DoctorPorts): Promise<Check> => {
@@ -99,7 +142,11 @@ const checkModules = ({ brokenModules }: DoctorPorts): Check => {
   const broken = brokenModules();
   return broken.length === 0
     ? ok('modules', 'every installed module is usable')
-    : failed('modules', broken.map(({ name, reason }) => `${name}: ${reason}`).join('; '), 'Install the module again, or remove it.');
+    : failed(
+        'modules',
+        broken.map(({ name, reason }) => `${name}: ${reason}`).join('; '),
+        'Install the module again, or remove it.',
+      );
 };
 
 export const examine = async (ports: DoctorPorts, signal: AbortSignal): Promise<OperationResult<'kernel.doctor'>> => {

@@ -40,7 +40,11 @@ export type HandlerPorts = {
 
 type ZoneResult = OperationResult<'zone.start'>;
 
-const zoneResult = (zone: ZoneRuntime): ZoneResult => ({ zone: zone.zone, state: zone.state().kind, reason: zoneReason(zone.state()) });
+const zoneResult = (zone: ZoneRuntime): ZoneResult => ({
+  zone: zone.zone,
+  state: zone.state().kind,
+  reason: zoneReason(zone.state()),
+});
 
 const status = (ports: HandlerPorts): OperationResult<'kernel.status'> => {
   const kernel = ports.kernel();
@@ -71,8 +75,16 @@ const diagnostics = async (ports: HandlerPorts): Promise<Record<string, unknown>
   const supervisor = ports.supervisorIfUp();
   return {
     mode: ports.mode(),
-    process: { pid: process.pid, cpuPercent: usage.cpu, rssBytes: usage.memory, node: process.version, v8: process.versions.v8 },
-    resources: process.getActiveResourcesInfo().reduce<Record<string, number>>((counts, kind) => ({ ...counts, [kind]: (counts[kind] ?? 0) + 1 }), {}),
+    process: {
+      pid: process.pid,
+      cpuPercent: usage.cpu,
+      rssBytes: usage.memory,
+      node: process.version,
+      v8: process.versions.v8,
+    },
+    resources: process
+      .getActiveResourcesInfo()
+      .reduce<Record<string, number>>((counts, kind) => ({ ...counts, [kind]: (counts[kind] ?? 0) + 1 }), {}),
     waitingCalls: supervisor?.waitingCalls() ?? 0,
     bus: ports.events.figures(),
     ...ports.figures(),
@@ -86,7 +98,12 @@ const zoneOf = (ports: HandlerPorts, name: ZoneName): ZoneRuntime => {
 };
 
 /** Sends a zone somewhere and waits until it has come to rest there. */
-const steerZone = async (ports: HandlerPorts, name: ZoneName, ctx: OperationContext, steer: (supervisor: Supervisor) => void): Promise<ZoneResult> => {
+const steerZone = async (
+  ports: HandlerPorts,
+  name: ZoneName,
+  ctx: OperationContext,
+  steer: (supervisor: Supervisor) => void,
+): Promise<ZoneResult> => {
   const supervisor = ports.supervisor();
   if (ports.mode() === 'booting' || ports.mode() === 'handover') {
     throw new KernelError('CONFLICT', 'the kernel is still coming up', { retryAfterMs: 500 });
@@ -106,8 +123,15 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
   'kernel.doctor': async (_, ctx) =>
     examine(
       {
-        engine: ports.engine(), engineHost: ports.engineHost(), paths: ports.paths, supervisor: ports.supervisor(), clock: ports.clock,
-        brokenModules: () => (ports.modulesIfUp()?.rows() ?? []).filter(({ phase }) => phase === 'broken').map(({ name, reason }) => ({ name, reason: reason ?? '' })),
+        engine: ports.engine(),
+        engineHost: ports.engineHost(),
+        paths: ports.paths,
+        supervisor: ports.supervisor(),
+        clock: ports.clock,
+        brokenModules: () =>
+          (ports.modulesIfUp()?.rows() ?? [])
+            .filter(({ phase }) => phase === 'broken')
+            .map(({ name, reason }) => ({ name, reason: reason ?? '' })),
         uidConflicts: ports.uidConflicts,
       },
       ctx.signal,
@@ -125,14 +149,22 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
       cpus: ports.configState.config().zones[zone.zone].cpus,
     })),
   'zone.inspect': async ({ zone }, ctx) =>
-    inspectZone(zoneOf(ports, zone), ports.configState.config().zones[zone], { clock: ports.clock, engine: ports.engine() }, ctx.signal),
+    inspectZone(
+      zoneOf(ports, zone),
+      ports.configState.config().zones[zone],
+      { clock: ports.clock, engine: ports.engine() },
+      ctx.signal,
+    ),
   'zone.start': async ({ zone }, ctx) => {
     if (!ports.configState.config().zones[zone].enabled) {
-      throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is disabled`, { remedy: `Set zones.${zone}.enabled in kernel.yaml.` });
+      throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is disabled`, {
+        remedy: `Set zones.${zone}.enabled in kernel.yaml.`,
+      });
     }
     return steerZone(ports, zone, ctx, (supervisor) => supervisor.startZone(zone));
   },
-  'zone.stop': async ({ zone }, ctx) => steerZone(ports, zone, ctx, (supervisor) => supervisor.stopZone(zone, `stopped by ${ctx.principal.name}`)),
+  'zone.stop': async ({ zone }, ctx) =>
+    steerZone(ports, zone, ctx, (supervisor) => supervisor.stopZone(zone, `stopped by ${ctx.principal.name}`)),
   'zone.restart': async ({ zone }, ctx) => {
     await ports.modules().refresh();
     return steerZone(ports, zone, ctx, (supervisor) => supervisor.restartZone(zone));
@@ -141,10 +173,13 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
   'module.list': async () => ports.modules().list(),
   'module.show': async ({ module }) => ports.modules().show(module),
   'module.call': (params, ctx) =>
-    ports.supervisor().call(params.module, params.function, params.params, { timeoutMs: params.timeoutMs, signal: ctx.signal }),
+    ports
+      .supervisor()
+      .call(params.module, params.function, params.params, { timeoutMs: params.timeoutMs, signal: ctx.signal }),
   'upload.open': async ({ bytes, sha256 }) => ({ upload: ports.uploads.open(bytes, sha256) }),
   'upload.write': async ({ upload, offset, base64 }) => ({ received: ports.uploads.write(upload, offset, base64) }),
-  'module.install': async ({ upload, zone }, ctx) => ports.modules().install(ports.uploads.take(upload), zone, ctx.principal.name, ctx.signal),
+  'module.install': async ({ upload, zone }, ctx) =>
+    ports.modules().install(ports.uploads.take(upload), zone, ctx.principal.name, ctx.signal),
   'module.restart': async ({ module }, ctx) => ports.modules().restart(module, ctx.signal),
   'module.remove': async ({ module }, ctx) => ({ module, removed: await ports.modules().remove(module, ctx.signal) }),
   'module.logs': ({ module, follow, limit }, ctx) => {

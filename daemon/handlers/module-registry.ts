@@ -21,7 +21,12 @@ export type ModuleRegistry = {
   readonly rows: () => Status['modules'];
   readonly list: () => ModuleShow[];
   readonly show: (name: string) => ModuleShow;
-  readonly install: (bytes: Buffer, zone: ZoneName | undefined, by: string, signal: AbortSignal) => Promise<OperationResult<'module.install'>>;
+  readonly install: (
+    bytes: Buffer,
+    zone: ZoneName | undefined,
+    by: string,
+    signal: AbortSignal,
+  ) => Promise<OperationResult<'module.install'>>;
   readonly restart: (name: string, signal: AbortSignal) => Promise<ModuleShow>;
   readonly remove: (name: string, signal: AbortSignal) => Promise<boolean>;
 };
@@ -31,7 +36,13 @@ export const createModuleRegistry = (ports: {
   readonly supervisor: Supervisor;
   readonly config: () => EffectiveConfig;
   readonly clock: Clock;
-  readonly report: (event: { kind: string; severity: 'info' | 'warn' | 'error'; module: string; zone?: string; reason: string }) => void;
+  readonly report: (event: {
+    kind: string;
+    severity: 'info' | 'warn' | 'error';
+    module: string;
+    zone?: string;
+    reason: string;
+  }) => void;
   readonly onRemoved: (name: string) => Promise<void>;
 }): ModuleRegistry => {
   const { store, supervisor } = ports;
@@ -50,7 +61,8 @@ export const createModuleRegistry = (ports: {
     const next = await loadDesired(store, ports.config());
     const known = new Set(broken.map(({ name, reason }) => `${name} ${reason}`));
     for (const { name, reason } of next.broken) {
-      if (!known.has(`${name} ${reason}`)) ports.report({ kind: 'module.broken', severity: 'error', module: name, reason });
+      if (!known.has(`${name} ${reason}`))
+        ports.report({ kind: 'module.broken', severity: 'error', module: name, reason });
     }
     installed = next.installed;
     broken = next.broken;
@@ -74,7 +86,10 @@ export const createModuleRegistry = (ports: {
     generation: module.generation,
     slots: module.slots,
     functions: Object.entries(module.manifest.functions).map(([name, declared]) => ({
-      name, timeoutMs: declared.timeoutMs ?? ports.config().instances.callTimeoutMs, risk: declared.risk, idempotent: declared.idempotent,
+      name,
+      timeoutMs: declared.timeoutMs ?? ports.config().instances.callTimeoutMs,
+      risk: declared.risk,
+      idempotent: declared.idempotent,
     })),
     config: checkModuleValues(module, ports.config()).values,
     instances: instanceRows(supervisor.find(module.name)?.units ?? []),
@@ -86,7 +101,9 @@ export const createModuleRegistry = (ports: {
     if (module === undefined) {
       const fault = broken.find((other) => other.name === name);
       if (fault !== undefined) throw new KernelError('STATE_CORRUPT', `module ${name} cannot be used: ${fault.reason}`);
-      throw new KernelError('MODULE_NOT_FOUND', `no module ${JSON.stringify(name)} is installed`, { remedy: 'kernelctl module ls shows what is.' });
+      throw new KernelError('MODULE_NOT_FOUND', `no module ${JSON.stringify(name)} is installed`, {
+        remedy: 'kernelctl module ls shows what is.',
+      });
     }
     return module;
   };
@@ -110,7 +127,12 @@ export const createModuleRegistry = (ports: {
       ...broken
         .filter(({ name }) => !installed.some((module) => module.name === name))
         .map(({ name, reason }) => ({
-          name, tier: 'unknown', phase: 'broken' as const, reason, zone: 'sandbox' as const, signed: false,
+          name,
+          tier: 'unknown',
+          phase: 'broken' as const,
+          reason,
+          zone: 'sandbox' as const,
+          signed: false,
           slots: { active: null, fallback: null, next_stable: null },
         })),
     ],
@@ -122,9 +144,13 @@ export const createModuleRegistry = (ports: {
       const { issues } = checkModuleValues(artifact, ports.config());
       if (issues.length > 0) {
         const text = issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('; ');
-        throw new KernelError('CONFIG_VALUES_INVALID', `modules.${manifest.name}.config does not fit ${manifest.name} ${manifest.version}: ${text}`, {
-          remedy: 'Correct the values in kernel.yaml, then: kernelctl config reload',
-        });
+        throw new KernelError(
+          'CONFIG_VALUES_INVALID',
+          `modules.${manifest.name}.config does not fit ${manifest.name} ${manifest.version}: ${text}`,
+          {
+            remedy: 'Correct the values in kernel.yaml, then: kernelctl config reload',
+          },
+        );
       }
       const module = await exclusively(async () => {
         const digest = await store.put(artifact);
@@ -134,20 +160,29 @@ export const createModuleRegistry = (ports: {
         return made;
       });
       ports.report({
-        kind: 'module.installed', severity: 'info', module: module.name, zone: module.zone,
+        kind: 'module.installed',
+        severity: 'info',
+        module: module.name,
+        zone: module.zone,
         reason: `version ${manifest.version} by ${by}, unsigned`,
       });
       await awaitAnswer(module.zone, signal);
       return {
-        module: module.name, version: manifest.version, digest: module.slots.active.digest, zone: module.zone,
-        generation: module.generation, signed: !module.unsigned, phase: phaseOf(module.name).phase,
+        module: module.name,
+        version: manifest.version,
+        digest: module.slots.active.digest,
+        zone: module.zone,
+        generation: module.generation,
+        signed: !module.unsigned,
+        phase: phaseOf(module.name).phase,
       };
     },
     restart: async (name, signal) => {
       const module = find(name);
       await exclusively(reload);
       const running = supervisor.find(name);
-      if (running === null) throw new KernelError('MODULE_UNAVAILABLE', phaseOf(name).reason ?? `module ${name} cannot run`);
+      if (running === null)
+        throw new KernelError('MODULE_UNAVAILABLE', phaseOf(name).reason ?? `module ${name} cannot run`);
       running.zone.restartModule(module.name);
       await awaitAnswer(module.zone, signal);
       return view(find(name));

@@ -34,7 +34,12 @@ export const createUploads = ({ clock, random }: { readonly clock: Clock; readon
         throw new KernelError('LIMIT_EXCEEDED', `${MAX_UPLOADS} uploads are under way`, { retryAfterMs: LIFETIME_MS });
       }
       const id = random.hex(16);
-      uploads.set(id, { bytes: Buffer.alloc(bytes), sha256, received: 0, cancel: clock.after(LIFETIME_MS, () => drop(id)) });
+      uploads.set(id, {
+        bytes: Buffer.alloc(bytes),
+        sha256,
+        received: 0,
+        cancel: clock.after(LIFETIME_MS, () => drop(id)),
+      });
       return id;
     },
     write: (id, offset, base64) => {
@@ -42,7 +47,10 @@ export const createUploads = ({ clock, random }: { readonly clock: Clock; readon
       const part = Buffer.from(base64, 'base64');
       if (offset + part.byteLength <= upload.received) return upload.received;
       if (offset !== upload.received || offset + part.byteLength > upload.bytes.byteLength) {
-        throw new KernelError('INVALID_PARAMS', `expected a part at offset ${upload.received}, within ${upload.bytes.byteLength} bytes`);
+        throw new KernelError(
+          'INVALID_PARAMS',
+          `expected a part at offset ${upload.received}, within ${upload.bytes.byteLength} bytes`,
+        );
       }
       part.copy(upload.bytes, offset);
       upload.received += part.byteLength;
@@ -52,7 +60,10 @@ export const createUploads = ({ clock, random }: { readonly clock: Clock; readon
       const upload = find(id);
       drop(id);
       if (upload.received !== upload.bytes.byteLength) {
-        throw new KernelError('INVALID_PARAMS', `the upload has ${upload.received} of ${upload.bytes.byteLength} bytes`);
+        throw new KernelError(
+          'INVALID_PARAMS',
+          `the upload has ${upload.received} of ${upload.bytes.byteLength} bytes`,
+        );
       }
       if (createHash('sha256').update(upload.bytes).digest('hex') !== upload.sha256) {
         throw new KernelError('DIGEST_MISMATCH', 'the upload does not have the announced sha256');

@@ -12,7 +12,9 @@ const GZIP_OS_UNKNOWN = 255;
  * (Another zlib may compress otherwise; the digest is of the content, so it stays the same.)
  */
 export const writeArchive = (metadata: Uint8Array, files: ReadonlyMap<string, Uint8Array>): Buffer => {
-  const entries = [...files].map(([path, content]) => ({ path, content })).toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const entries = [...files]
+    .map(([path, content]) => ({ path, content }))
+    .toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const bytes = gzipSync(writeTar([{ path: TARGETS_FILE, content: metadata }, ...entries]), { level: 9 });
   // zlib writes time 0 by itself, and the system it was built for.
   bytes[GZIP_OS_OFFSET] = GZIP_OS_UNKNOWN;

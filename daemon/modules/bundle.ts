@@ -7,7 +7,8 @@ import { KernelError } from '../../Kernel/contract/errors.ts';
 const BUNDLE_TIMEOUT_MS = 60_000;
 const CODE = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '.jsx', '.tsx']);
 const ADDON_LOADERS = /^(?:bindings|node-gyp-build|node-gyp-build-optional-packages|@mapbox\/node-pre-gyp)$/;
-const ADDON_REFUSAL = 'native addons cannot run in a zone: the program that Node loads would not be the one that was checked';
+const ADDON_REFUSAL =
+  'native addons cannot run in a zone: the program that Node loads would not be the one that was checked';
 
 /** Gives bundled CommonJS a `require` for node's built-in modules; set only when some of it asks for one. */
 const REQUIRE_PREAMBLE =
@@ -43,7 +44,10 @@ const toIssue = ({ text, location, notes }: Message): SourceIssue => ({
 const refuse = (issues: readonly SourceIssue[], cause?: unknown): never => {
   const [first] = issues;
   const place = first === undefined || first.file === '' ? '' : `${first.file}:${first.line}:${first.column}: `;
-  throw new KernelError('MODULE_INVALID', `${place}${first?.message ?? 'the module cannot be bundled'}`, { cause, context: { issues } });
+  throw new KernelError('MODULE_INVALID', `${place}${first?.message ?? 'the module cannot be bundled'}`, {
+    cause,
+    context: { issues },
+  });
 };
 
 /**
@@ -57,10 +61,20 @@ export const bundleEntry = async (directory: string, entry: string): Promise<Uin
   await refuseForeignData(directory, result.metafile);
   const code = result.outputFiles[0]?.contents;
   if (code === undefined || result.outputFiles.length !== 1) {
-    return refuse([{ file: entry, line: 1, column: 1, path: '', message: 'the bundle is not one file', expected: 'only code and JSON as imports' }]);
+    return refuse([
+      {
+        file: entry,
+        line: 1,
+        column: 1,
+        path: '',
+        message: 'the bundle is not one file',
+        expected: 'only code and JSON as imports',
+      },
+    ]);
   }
   const needsRequire = Object.values(result.metafile.outputs).some(({ imports }) =>
-    imports.some(({ kind, external }) => external === true && (kind === 'require-call' || kind === 'require-resolve')));
+    imports.some(({ kind, external }) => external === true && (kind === 'require-call' || kind === 'require-resolve')),
+  );
   return needsRequire ? Buffer.concat([Buffer.from(REQUIRE_PREAMBLE), code]) : code;
 };
 
@@ -90,7 +104,7 @@ const build = async (directory: string, entry: string): Promise<Bundle> => {
   try {
     const result = await session.rebuild();
     deadline.throwIfAborted();
-    return result as Bundle;
+    return result;
   } catch (cause) {
     if (deadline.aborted) throw new KernelError('DEADLINE_EXCEEDED', 'bundling took longer than 60s', { cause });
     const failure = cause as Partial<BuildFailure>;
@@ -112,7 +126,16 @@ const refuseForeignData = async (directory: string, { inputs }: Metafile): Promi
     const file = await realpath(isAbsolute(input) ? input : join(directory, input));
     const inside = isBelow(directory, file) || isBelow(dependencyRoot(directory, file), file);
     if (inside || CODE.has(extname(file))) continue;
-    refuse([{ file: input, line: 1, column: 1, path: '', message: `${input} lies outside of the module`, expected: 'data below the directory of the module' }]);
+    refuse([
+      {
+        file: input,
+        line: 1,
+        column: 1,
+        path: '',
+        message: `${input} lies outside of the module`,
+        expected: 'data below the directory of the module',
+      },
+    ]);
   }
 };
 

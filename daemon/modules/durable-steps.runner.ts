@@ -5,7 +5,8 @@ import type { DurableStep } from '../../Kernel/core/passive-update/durable-step.
 
 type Executors = { readonly [Kind in DurableStep['do']]: (step: Extract<DurableStep, { do: Kind }>) => Promise<void> };
 
-const hasCode = (fault: unknown, code: string): boolean => fault instanceof Error && 'code' in fault && fault.code === code;
+const hasCode = (fault: unknown, code: string): boolean =>
+  fault instanceof Error && 'code' in fault && fault.code === code;
 
 const executors: Executors = {
   makeDirectory: async ({ path, existing }) => {
@@ -30,7 +31,8 @@ const executors: Executors = {
 };
 
 /** Runs one step. The cast is sound: `step.do` picks the executor of its own kind. */
-export const runStep = (step: DurableStep): Promise<void> => (executors[step.do] as (step: DurableStep) => Promise<void>)(step);
+export const runStep = (step: DurableStep): Promise<void> =>
+  (executors[step.do] as (step: DurableStep) => Promise<void>)(step);
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'Free space on the disk that holds the state directory.',
@@ -52,7 +54,9 @@ export const runSteps = async (steps: readonly DurableStep[]): Promise<void> => 
       const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
       const path = step.do === 'rename' ? step.to : step.path;
       throw new KernelError('STATE_UNUSABLE', `the state directory cannot be changed: ${step.do} failed with ${code}`, {
-        cause, context: { step: step.do, path, code }, remedy: REMEDIES[code] ?? 'Check the state directory with `kernelctl doctor`.',
+        cause,
+        context: { step: step.do, path, code },
+        remedy: REMEDIES[code] ?? 'Check the state directory with `kernelctl doctor`.',
       });
     }
   }

@@ -24,7 +24,9 @@ export const initModule = async (
   try {
     await mkdir(directory, { recursive: true });
     if ((await readdir(directory)).length > 0) {
-      throw new KernelError('CONFLICT', `${directory} is not empty`, { remedy: 'Name a directory that does not exist yet.' });
+      throw new KernelError('CONFLICT', `${directory} is not empty`, {
+        remedy: 'Name a directory that does not exist yet.',
+      });
     }
     for (const file of FILES) {
       const text = await readFile(new URL(file, TEMPLATE), 'utf8');
@@ -32,7 +34,11 @@ export const initModule = async (
     }
   } catch (cause) {
     if (cause instanceof KernelError) throw cause;
-    throw new KernelError('STATE_UNUSABLE', `cannot write into ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new KernelError(
+      'STATE_UNUSABLE',
+      `cannot write into ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
   return { name: module, directory, files: FILES };
 };

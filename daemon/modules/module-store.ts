@@ -20,7 +20,10 @@ export type ModuleStore = {
   /** Takes a module away; false when there was none. Its artifact stays in the store. */
   readonly remove: (name: ModuleName) => Promise<boolean>;
   /** All modules, by name. Damage is told in `broken`, never thrown. */
-  readonly list: () => Promise<{ readonly modules: readonly InstalledModule[]; readonly broken: readonly BrokenModule[] }>;
+  readonly list: () => Promise<{
+    readonly modules: readonly InstalledModule[];
+    readonly broken: readonly BrokenModule[];
+  }>;
   /**
    * Reads an artifact and checks every file against its metadata again.
    *

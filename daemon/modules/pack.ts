@@ -33,12 +33,19 @@ export const packModule = async (directory: string): Promise<PackedModule> => {
   const entry = source.entry.replace(ENTRY_EXTENSIONS, '.mjs');
   const text = nameEntry(written, entry);
   const manifest = parseManifestYaml(text, MANIFEST_FILE);
-  const files = new Map<string, Uint8Array>([[MANIFEST_FILE, Buffer.from(text)], [entry, bundle]]);
+  const files = new Map<string, Uint8Array>([
+    [MANIFEST_FILE, Buffer.from(text)],
+    [entry, bundle],
+  ]);
   const targets = makeTargets(manifest, files);
   const bytes = writeArchive(Buffer.from(canonicalJson(targets)), files);
-  if (bytes.length > ARTIFACT_LIMITS.compressedBytes || bundle.length > ARTIFACT_LIMITS.unpackedBytes - ARTIFACT_LIMITS.metadataBytes) {
+  if (
+    bytes.length > ARTIFACT_LIMITS.compressedBytes ||
+    bundle.length > ARTIFACT_LIMITS.unpackedBytes - ARTIFACT_LIMITS.metadataBytes
+  ) {
     throw new KernelError('PAYLOAD_TOO_LARGE', 'the packed module is larger than an artifact may be', {
-      context: { bytes: bytes.length, unpackedBytes: bundle.length }, remedy: 'Leave out dependencies that are not needed.',
+      context: { bytes: bytes.length, unpackedBytes: bundle.length },
+      remedy: 'Leave out dependencies that are not needed.',
     });
   }
   return { bytes, digest: digestOf(targets.signed), manifest };
@@ -48,11 +55,15 @@ const readManifestFile = async (directory: string): Promise<string> => {
   const file = join(directory, MANIFEST_FILE);
   try {
     const { size } = await lstat(file);
-    if (size > ARTIFACT_LIMITS.manifestBytes) throw new KernelError('MODULE_INVALID', `${MANIFEST_FILE} is larger than 256KiB`);
+    if (size > ARTIFACT_LIMITS.manifestBytes)
+      throw new KernelError('MODULE_INVALID', `${MANIFEST_FILE} is larger than 256KiB`);
     return await readFile(file, 'utf8');
   } catch (cause) {
     if (cause instanceof KernelError) throw cause;
-    throw new KernelError('NOT_FOUND', `cannot read ${file}`, { cause, remedy: 'Name a directory that `kernelctl module init` made.' });
+    throw new KernelError('NOT_FOUND', `cannot read ${file}`, {
+      cause,
+      remedy: 'Name a directory that `kernelctl module init` made.',
+    });
   }
 };
 

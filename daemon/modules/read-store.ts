@@ -3,19 +3,38 @@ import { constants, type Dirent } from 'node:fs';
 import { open, readdir, readlink } from 'node:fs/promises';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import { type Digest, isZoneName, type ModuleName, parseDigest } from '../../Kernel/contract/ids.ts';
-import { type Artifact, ARTIFACT_LIMITS, MANIFEST_FILE, TARGETS_FILE } from '../../Kernel/contract/module/artifact.schema.ts';
-import { generationRecordSchema, type GenerationRecord, type InstalledModule } from '../../Kernel/contract/module/module-record.schema.ts';
+import {
+  type Artifact,
+  ARTIFACT_LIMITS,
+  MANIFEST_FILE,
+  TARGETS_FILE,
+} from '../../Kernel/contract/module/artifact.schema.ts';
+import {
+  generationRecordSchema,
+  type GenerationRecord,
+  type InstalledModule,
+} from '../../Kernel/contract/module/module-record.schema.ts';
 import { parseManifestYaml } from '../../Kernel/contract/module/manifest.parse.ts';
-import { readCurrentTarget, readSlotTarget, SLOT_NAMES, type StoreLayout } from '../../Kernel/core/passive-update/store-layout.ts';
+import {
+  readCurrentTarget,
+  readSlotTarget,
+  SLOT_NAMES,
+  type StoreLayout,
+} from '../../Kernel/core/passive-update/store-layout.table.ts';
 import { checkArtifact, verifyFile } from './check-artifact.ts';
 import { digestOf, listTargets, readTargets } from './targets.ts';
 
 const MAX_RECORD_BYTES = 64 * 1024;
 
 const corrupt = (message: string, path: string, cause?: unknown): KernelError =>
-  new KernelError('STATE_CORRUPT', message, { cause, context: { path }, remedy: 'Install the module again, or remove it.' });
+  new KernelError('STATE_CORRUPT', message, {
+    cause,
+    context: { path },
+    remedy: 'Install the module again, or remove it.',
+  });
 
-const isMissing = (fault: unknown): boolean => fault instanceof Error && 'code' in fault && (fault.code === 'ENOENT' || fault.code === 'ENOTDIR');
+const isMissing = (fault: unknown): boolean =>
+  fault instanceof Error && 'code' in fault && (fault.code === 'ENOENT' || fault.code === 'ENOTDIR');
 
 /** Entries of a directory, sorted by name; empty when it is not there. */
 export const listDirectory = async (path: string): Promise<readonly Dirent[]> => {
@@ -73,7 +92,10 @@ export const readStored = async (layout: StoreLayout, digest: Digest): Promise<A
   let room: number = ARTIFACT_LIMITS.unpackedBytes;
   for (const { path } of listed) {
     const content = await readFileAt(`${directory}/${path}`, room);
-    if (content === null) throw new KernelError('DIGEST_MISMATCH', `${path} is missing from the store`, { context: { digest, file: path } });
+    if (content === null)
+      throw new KernelError('DIGEST_MISMATCH', `${path} is missing from the store`, {
+        context: { digest, file: path },
+      });
     room -= content.length;
     contents.set(path, content);
   }
@@ -88,7 +110,10 @@ const readMetadata = async (layout: StoreLayout, digest: Digest): Promise<Buffer
   try {
     found = digestOf(readTargets(metadata).signed);
   } catch (cause) {
-    throw new KernelError('DIGEST_MISMATCH', `${TARGETS_FILE} in the store is damaged`, { cause, context: { digest, file: TARGETS_FILE } });
+    throw new KernelError('DIGEST_MISMATCH', `${TARGETS_FILE} in the store is damaged`, {
+      cause,
+      context: { digest, file: TARGETS_FILE },
+    });
   }
   if (found === digest) return metadata;
   throw new KernelError('DIGEST_MISMATCH', `${TARGETS_FILE} in the store does not have the digest it lies under`, {
@@ -98,10 +123,15 @@ const readMetadata = async (layout: StoreLayout, digest: Digest): Promise<Buffer
 
 /** Reads only the manifest of an artifact, as checked as the whole would be. */
 export const readStoredManifest = async (layout: StoreLayout, digest: Digest): Promise<Artifact['manifest']> => {
-  const target = listTargets(readTargets(await readMetadata(layout, digest))).find(({ path }) => path === MANIFEST_FILE);
+  const target = listTargets(readTargets(await readMetadata(layout, digest))).find(
+    ({ path }) => path === MANIFEST_FILE,
+  );
   const path = `${layout.artifact(digest)}/${MANIFEST_FILE}`;
   const content = await readFileAt(path, ARTIFACT_LIMITS.manifestBytes);
-  if (content === null || target === undefined) throw new KernelError('DIGEST_MISMATCH', `${MANIFEST_FILE} is missing from the store`, { context: { digest, file: MANIFEST_FILE } });
+  if (content === null || target === undefined)
+    throw new KernelError('DIGEST_MISMATCH', `${MANIFEST_FILE} is missing from the store`, {
+      context: { digest, file: MANIFEST_FILE },
+    });
   verifyFile(target, content);
   return parseManifestYaml(content.toString('utf8'), path);
 };
@@ -122,12 +152,15 @@ const verifySlots = async (directory: string, record: GenerationRecord): Promise
     const target = await readLinkAt(`${directory}/${slot}`);
     const linked = target === null ? null : readSlotTarget(target);
     const recorded = record.slots[slot];
-    if (target !== null && linked === null) throw corrupt(`the slot ${slot} leads to an unknown place`, `${directory}/${slot}`);
-    if (linked !== (recorded?.digest ?? null)) throw corrupt(`the slot ${slot} and record.json disagree`, `${directory}/${slot}`);
+    if (target !== null && linked === null)
+      throw corrupt(`the slot ${slot} leads to an unknown place`, `${directory}/${slot}`);
+    if (linked !== (recorded?.digest ?? null))
+      throw corrupt(`the slot ${slot} and record.json disagree`, `${directory}/${slot}`);
   }
 };
 
-const toSlot = (slot: GenerationRecord['slots']['active']) => (slot === null ? null : { version: slot.version, digest: parseDigest(slot.digest) });
+const toSlot = (slot: GenerationRecord['slots']['active']) =>
+  slot === null ? null : { version: slot.version, digest: parseDigest(slot.digest) };
 
 /**
  * Reads one installed module through `current`.
@@ -141,13 +174,22 @@ export const readInstalled = async (layout: StoreLayout, name: ModuleName): Prom
   const path = `${directory}/record.json`;
   const record = await readRecord(path);
   const active = toSlot(record.slots.active);
-  if (record.module !== name || record.generation !== generation || !isZoneName(record.zone)) throw corrupt('record.json is that of another generation', path);
-  if (active === null || active.digest !== record.digest || active.version !== record.version) throw corrupt('record.json contradicts itself', path);
+  if (record.module !== name || record.generation !== generation || !isZoneName(record.zone))
+    throw corrupt('record.json is that of another generation', path);
+  if (active === null || active.digest !== record.digest || active.version !== record.version)
+    throw corrupt('record.json contradicts itself', path);
   await verifySlots(directory, record);
   const manifest = await readStoredManifest(layout, active.digest);
-  if (manifest.name !== name || manifest.version !== active.version) throw corrupt('the artifact is not what the record says', path);
+  if (manifest.name !== name || manifest.version !== active.version)
+    throw corrupt('the artifact is not what the record says', path);
   return {
-    name, zone: record.zone, generation, manifest, unsigned: record.unsigned, installedAt: record.installedAt, by: record.by,
+    name,
+    zone: record.zone,
+    generation,
+    manifest,
+    unsigned: record.unsigned,
+    installedAt: record.installedAt,
+    by: record.by,
     slots: { active, fallback: toSlot(record.slots.fallback), next_stable: toSlot(record.slots.next_stable) },
   };
 };

@@ -8,11 +8,15 @@ import { randomBytes } from 'node:crypto';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import { MODULE_NAME_PATTERN, parseModuleName, type Digest, type ModuleName } from '../../Kernel/contract/ids.ts';
 import { type Artifact, TARGETS_FILE } from '../../Kernel/contract/module/artifact.schema.ts';
-import type { BrokenModule, GenerationRecord, InstalledModule } from '../../Kernel/contract/module/module-record.schema.ts';
+import type {
+  BrokenModule,
+  GenerationRecord,
+  InstalledModule,
+} from '../../Kernel/contract/module/module-record.schema.ts';
 import type { Clock, Log } from '../../Kernel/contract/ports.ts';
 import type { DurableStep } from '../../Kernel/core/passive-update/durable-step.ts';
 import { planInstall, planOpen, planPut, planRemove } from '../../Kernel/core/passive-update/store-changes.plan.ts';
-import { layoutOf, readGenerationName, type StoreLayout } from '../../Kernel/core/passive-update/store-layout.ts';
+import { layoutOf, readGenerationName, type StoreLayout } from '../../Kernel/core/passive-update/store-layout.table.ts';
 import { planSweep, type SweepFacts } from '../../Kernel/core/passive-update/sweep.plan.ts';
 import { checkArtifact } from './check-artifact.ts';
 import { runSteps } from './durable-steps.runner.ts';
@@ -46,7 +50,10 @@ export const openStore = ({ root, clock, log, run = runSteps }: StoreOptions): M
     });
 
   /** A change that fails, as on a full disk, takes its leftovers away at once instead of at the next start. */
-  const attempt = async (steps: readonly DurableStep[], cleanup: () => readonly DurableStep[] | Promise<readonly DurableStep[]>): Promise<void> => {
+  const attempt = async (
+    steps: readonly DurableStep[],
+    cleanup: () => readonly DurableStep[] | Promise<readonly DurableStep[]>,
+  ): Promise<void> => {
     try {
       await run(steps);
     } catch (fault) {
@@ -80,14 +87,24 @@ export const openStore = ({ root, clock, log, run = runSteps }: StoreOptions): M
     exclusive(`module ${name}`, async () => {
       const manifest = await readStoredManifest(layout, digest);
       if (manifest.name !== name) {
-        throw new KernelError('MODULE_INVALID', `the artifact is the module ${manifest.name}, not ${name}`, { context: { digest } });
+        throw new KernelError('MODULE_INVALID', `the artifact is the module ${manifest.name}, not ${name}`, {
+          context: { digest },
+        });
       }
       const { previous, next } = await numberGeneration(layout, name);
       const active = { version: manifest.version, digest };
       const record: GenerationRecord = {
-        format: 1, module: name, generation: next, zone, version: manifest.version, digest,
+        format: 1,
+        module: name,
+        generation: next,
+        zone,
+        version: manifest.version,
+        digest,
         slots: { active, fallback: null, next_stable: null },
-        unsigned: true, installedAt: new Date(clock.wallMs()).toISOString(), by: by.slice(0, 200), previous,
+        unsigned: true,
+        installedAt: new Date(clock.wallMs()).toISOString(),
+        by: by.slice(0, 200),
+        previous,
       };
       await attempt(planInstall(layout, name, record, newNonce()), async () => {
         const modules = [await lookAtModule(layout, name)];
@@ -144,7 +161,10 @@ const tryStored = async (layout: StoreLayout, digest: Digest): Promise<'absent' 
 };
 
 /** A number is never used twice, not even that of a generation whose install was interrupted. */
-const numberGeneration = async (layout: StoreLayout, name: ModuleName): Promise<{ readonly previous: number | null; readonly next: number }> => {
+const numberGeneration = async (
+  layout: StoreLayout,
+  name: ModuleName,
+): Promise<{ readonly previous: number | null; readonly next: number }> => {
   const current = await lookAtCurrent(layout, name);
   // A damaged `current` is replaced: installing again is the way to repair it.
   const previous = typeof current === 'number' ? current : null;
@@ -167,7 +187,11 @@ const gatherSweepFacts = async (layout: StoreLayout): Promise<SweepFacts> => {
     if (!entry.isDirectory() || !MODULE_NAME_PATTERN.test(entry.name)) continue;
     modules.push(await lookAtModule(layout, parseModuleName(entry.name)));
   }
-  return { storeTemporary: await names(layout.storeTemporary), modulesTemporary: await names(layout.modulesTemporary), modules };
+  return {
+    storeTemporary: await names(layout.storeTemporary),
+    modulesTemporary: await names(layout.modulesTemporary),
+    modules,
+  };
 };
 
 const lookAtCurrent = async (layout: StoreLayout, name: ModuleName): Promise<number | 'absent' | 'damaged'> => {

@@ -3,14 +3,21 @@ import { createHash } from 'node:crypto';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import { type Digest, parseDigest } from '../../Kernel/contract/ids.ts';
 import { findPathFault } from '../../Kernel/contract/module/artifact-path.ts';
-import { MANIFEST_FILE, type Targets, TARGETS_FILE, targetsSchema, UNSIGNED_EXPIRES } from '../../Kernel/contract/module/artifact.schema.ts';
+import {
+  MANIFEST_FILE,
+  type Targets,
+  TARGETS_FILE,
+  targetsSchema,
+  UNSIGNED_EXPIRES,
+} from '../../Kernel/contract/module/artifact.schema.ts';
 import { canonicalJson } from '../../Kernel/contract/module/canonical-json.ts';
 import type { ModuleManifest } from '../../Kernel/contract/module/manifest.schema.ts';
 
 export const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
 /** The digest that names an artifact: of what a signature would cover. */
-export const digestOf = (signed: Targets['signed']): Digest => parseDigest(`sha256:${sha256Hex(canonicalJson(signed))}`);
+export const digestOf = (signed: Targets['signed']): Digest =>
+  parseDigest(`sha256:${sha256Hex(canonicalJson(signed))}`);
 
 /** One file as the metadata names it; `path` is inside the module. */
 export type TargetFile = { readonly path: string; readonly length: number; readonly sha256: string };
@@ -19,13 +26,20 @@ export type TargetFile = { readonly path: string; readonly length: number; reado
 export const makeTargets = (manifest: ModuleManifest, files: ReadonlyMap<string, Uint8Array>): Targets => {
   const targets: Targets['signed']['targets'] = {};
   for (const [path, content] of files) {
-    targets[`${manifest.tenant}/${manifest.name}/${path}`] = { length: content.length, hashes: { sha256: sha256Hex(content) } };
+    targets[`${manifest.tenant}/${manifest.name}/${path}`] = {
+      length: content.length,
+      hashes: { sha256: sha256Hex(content) },
+    };
   }
   const { tenant, name, version, securityVersion } = manifest;
   return {
     signatures: [],
     signed: {
-      _type: 'targets', spec_version: '1.0.0', version: 1, expires: UNSIGNED_EXPIRES, targets,
+      _type: 'targets',
+      spec_version: '1.0.0',
+      version: 1,
+      expires: UNSIGNED_EXPIRES,
+      targets,
       custom: { tenant, name, version, securityVersion },
     },
   };
@@ -54,7 +68,10 @@ export const readTargets = (bytes: Uint8Array): Targets => {
   const parsed = targetsSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    return refuse('the metadata does not have the shape of TUF targets', { at: issue?.path.join('.').slice(0, 200), expected: issue?.message.slice(0, 200) });
+    return refuse('the metadata does not have the shape of TUF targets', {
+      at: issue?.path.join('.').slice(0, 200),
+      expected: issue?.message.slice(0, 200),
+    });
   }
   if (!hasCanonicalForm(parsed.data, text)) refuse('the metadata is not in canonical form');
   return parsed.data;
@@ -80,9 +97,11 @@ export const listTargets = ({ signed }: Targets): readonly TargetFile[] => {
   const prefix = `${signed.custom.tenant}/${signed.custom.name}/`;
   const folded = new Map<string, string>();
   const files = Object.entries(signed.targets).map(([target, { length, hashes }]) => {
-    if (!target.startsWith(prefix)) refuse('a target lies outside of the module', { target: target.slice(0, 200), expected: `${prefix}…` });
+    if (!target.startsWith(prefix))
+      refuse('a target lies outside of the module', { target: target.slice(0, 200), expected: `${prefix}…` });
     const path = target.slice(prefix.length);
-    const fault = findPathFault(path) ?? (path.toLowerCase() === TARGETS_FILE ? 'the metadata cannot name itself' : null);
+    const fault =
+      findPathFault(path) ?? (path.toLowerCase() === TARGETS_FILE ? 'the metadata cannot name itself' : null);
     if (fault !== null) refuse(fault, { target: JSON.stringify(target.slice(0, 200)) });
     const twin = folded.get(path.toLowerCase());
     if (twin !== undefined) refuse('two files differ only in the case of letters', { paths: [twin, path] });

@@ -28,9 +28,12 @@ export const readArtifact = async (bytes: Uint8Array): Promise<Artifact> => {
   const folded = new Set<string>();
   for (const { path, content } of readTar(await decompress(bytes))) {
     const fault = findPathFault(path);
-    if (fault !== null) throw new KernelError('ARTIFACT_INVALID', fault, { context: { file: JSON.stringify(path.slice(0, 200)) } });
+    if (fault !== null)
+      throw new KernelError('ARTIFACT_INVALID', fault, { context: { file: JSON.stringify(path.slice(0, 200)) } });
     if (folded.has(path.toLowerCase())) {
-      throw new KernelError('ARTIFACT_INVALID', 'a file is there twice, or two differ only in the case of letters', { context: { file: path } });
+      throw new KernelError('ARTIFACT_INVALID', 'a file is there twice, or two differ only in the case of letters', {
+        context: { file: path },
+      });
     }
     folded.add(path.toLowerCase());
     contents.set(path, content);
@@ -39,7 +42,8 @@ export const readArtifact = async (bytes: Uint8Array): Promise<Artifact> => {
   contents.delete(TARGETS_FILE);
   if (metadata === undefined || metadata.length > ARTIFACT_LIMITS.metadataBytes) {
     throw new KernelError('ARTIFACT_INVALID', `${TARGETS_FILE} is missing or too large`, {
-      context: { file: TARGETS_FILE }, remedy: 'Pack the module with `kernelctl module pack`.',
+      context: { file: TARGETS_FILE },
+      remedy: 'Pack the module with `kernelctl module pack`.',
     });
   }
   return checkArtifact(metadata, contents);
@@ -47,15 +51,24 @@ export const readArtifact = async (bytes: Uint8Array): Promise<Artifact> => {
 
 const decompress = async (bytes: Uint8Array): Promise<Buffer> => {
   if (bytes.length > ARTIFACT_LIMITS.compressedBytes) {
-    throw new KernelError('ARTIFACT_INVALID', 'the artifact is larger than 16MiB', { context: { bytes: bytes.length } });
+    throw new KernelError('ARTIFACT_INVALID', 'the artifact is larger than 16MiB', {
+      context: { bytes: bytes.length },
+    });
   }
   try {
     // maxOutputLength ends a gzip bomb when it passes the limit, not after it was unpacked.
-    const { buffer, engine } = await inflate(bytes, { maxOutputLength: ARTIFACT_LIMITS.unpackedBytes + TAR_OVERHEAD_BYTES, info: true });
+    const { buffer, engine } = await inflate(bytes, {
+      maxOutputLength: ARTIFACT_LIMITS.unpackedBytes + TAR_OVERHEAD_BYTES,
+      info: true,
+    });
     if (engine.bytesWritten === bytes.length) return buffer;
   } catch (cause) {
     const bomb = cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE';
-    throw new KernelError('ARTIFACT_INVALID', bomb ? 'the artifact unpacks to more than 64MiB' : 'the artifact is not a whole gzip file', { cause });
+    throw new KernelError(
+      'ARTIFACT_INVALID',
+      bomb ? 'the artifact unpacks to more than 64MiB' : 'the artifact is not a whole gzip file',
+      { cause },
+    );
   }
   throw new KernelError('ARTIFACT_INVALID', 'something follows the end of the artifact');
 };

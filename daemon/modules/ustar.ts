@@ -11,8 +11,17 @@ import { ARTIFACT_LIMITS } from '../../Kernel/contract/module/artifact.schema.ts
 const BLOCK_BYTES = 512;
 const END_BLOCKS = 2;
 const TYPE_NAMES: Readonly<Record<string, string>> = {
-  '1': 'a hard link', '2': 'a symbolic link', '3': 'a character device', '4': 'a block device', '5': 'a directory', '6': 'a FIFO',
-  x: 'a pax header', g: 'a global pax header', L: 'a GNU long name', K: 'a GNU long link', S: 'a sparse file',
+  '1': 'a hard link',
+  '2': 'a symbolic link',
+  '3': 'a character device',
+  '4': 'a block device',
+  '5': 'a directory',
+  '6': 'a FIFO',
+  x: 'a pax header',
+  g: 'a global pax header',
+  L: 'a GNU long name',
+  K: 'a GNU long link',
+  S: 'a sparse file',
 };
 
 export type TarFile = { readonly path: string; readonly content: Uint8Array };
@@ -60,7 +69,8 @@ export const writeTar = (files: readonly TarFile[]): Buffer => {
   const parts: Uint8Array[] = [];
   for (const { path, content } of files) {
     const header = writeHeader(path, content.length);
-    if (header === null) throw new KernelError('MODULE_INVALID', 'the name of a file is too long for an archive', { context: { path } });
+    if (header === null)
+      throw new KernelError('MODULE_INVALID', 'the name of a file is too long for an archive', { context: { path } });
     parts.push(header, content, Buffer.alloc((BLOCK_BYTES - (content.length % BLOCK_BYTES)) % BLOCK_BYTES));
   }
   return Buffer.concat([...parts, Buffer.alloc(BLOCK_BYTES * END_BLOCKS)]);
@@ -78,13 +88,18 @@ const readField = (header: Buffer, start: number, length: number): string => {
 
 const readHeader = (header: Buffer, offset: number): { readonly path: string; readonly bytes: number } => {
   const type = String.fromCharCode(header[156] ?? 0);
-  if (type !== '0') refuse(`the archive holds ${TYPE_NAMES[type] ?? 'an entry of an unknown kind'}; only regular files may be in it`, offset);
+  if (type !== '0')
+    refuse(
+      `the archive holds ${TYPE_NAMES[type] ?? 'an entry of an unknown kind'}; only regular files may be in it`,
+      offset,
+    );
   const prefix = readField(header, 345, 155);
   const path = prefix === '' ? readField(header, 0, 100) : `${prefix}/${readField(header, 0, 100)}`;
   const size = readField(header, 124, 12);
   if (!/^[0-7]{11}$/.test(size)) refuse('the size of an entry is not in the plain form', offset);
   const bytes = Number.parseInt(size, 8);
-  if (writeHeader(path, bytes)?.equals(header) !== true) refuse('the header of an entry is not in the form that `module pack` writes', offset);
+  if (writeHeader(path, bytes)?.equals(header) !== true)
+    refuse('the header of an entry is not in the form that `module pack` writes', offset);
   return { path, bytes };
 };
 
@@ -101,7 +116,8 @@ export const readTar = (tar: Buffer): readonly TarFile[] => {
     if (offset + BLOCK_BYTES * END_BLOCKS > tar.length) refuse('the archive has no end', offset);
     const header = tar.subarray(offset, offset + BLOCK_BYTES);
     if (header[0] === 0) break;
-    if (files.length >= ARTIFACT_LIMITS.files) refuse(`the archive holds more than ${ARTIFACT_LIMITS.files} files`, offset);
+    if (files.length >= ARTIFACT_LIMITS.files)
+      refuse(`the archive holds more than ${ARTIFACT_LIMITS.files} files`, offset);
     const { path, bytes } = readHeader(header, offset);
     const start = offset + BLOCK_BYTES;
     const end = start + bytes;

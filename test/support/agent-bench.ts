@@ -28,11 +28,20 @@ export const realClock: Clock = {
 export const realRandom: Random = { hex: (bytes) => randomBytes(bytes).toString('hex'), unit: Math.random };
 const noop = (): void => {};
 export const silentLog: Log = {
-  debug: noop, info: noop, warn: noop, error: noop, critical: noop, child: () => silentLog,
+  debug: noop,
+  info: noop,
+  warn: noop,
+  error: noop,
+  critical: noop,
+  child: () => silentLog,
 };
 
 export const LIMITS: LinkLimits = {
-  maxFrameBytes: 1024 * 1024, maxDepth: 32, framesPerSecond: 2000, bytesPerSecond: 16 * 1024 * 1024, maxInFlight: 256,
+  maxFrameBytes: 1024 * 1024,
+  maxDepth: 32,
+  framesPerSecond: 2000,
+  bytesPerSecond: 16 * 1024 * 1024,
+  maxInFlight: 256,
 };
 
 /** A short directory that is removed with `dispose`. */
@@ -49,7 +58,9 @@ const buildBundle = async (): Promise<string> => {
   const cacheDirectory = join(PROJECT_DIRECTORY, 'node_modules/.cache/kerneld-test');
   mkdirSync(cacheDirectory, { recursive: true });
   const bundle = await bundleAgent({
-    entry: 'zones/agent/main.ts', projectDirectory: PROJECT_DIRECTORY, cacheDirectory,
+    entry: 'zones/agent/main.ts',
+    projectDirectory: PROJECT_DIRECTORY,
+    cacheDirectory,
     signal: AbortSignal.timeout(30_000),
   });
   const path = join(cacheDirectory, `agent-${createHash('sha256').update(bundle).digest('hex').slice(0, 12)}.mjs`);
@@ -75,10 +86,16 @@ export const spawnAgent = async (
   const child = spawn(
     NODE,
     [
-      '--disallow-code-generation-from-strings', '--permission', '--allow-net',
-      `--allow-fs-read=${bundle}`, `--allow-fs-read=${moduleDirectory}`,
-      `--allow-fs-write=${moduleDirectory}`, '--allow-fs-write=/dev/null',
-      '--disable-warning=ExperimentalWarning', '--max-old-space-size=96', bundle,
+      '--disallow-code-generation-from-strings',
+      '--permission',
+      '--allow-net',
+      `--allow-fs-read=${bundle}`,
+      `--allow-fs-read=${moduleDirectory}`,
+      `--allow-fs-write=${moduleDirectory}`,
+      '--allow-fs-write=/dev/null',
+      '--disable-warning=ExperimentalWarning',
+      '--max-old-space-size=96',
+      bundle,
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -86,12 +103,18 @@ export const spawnAgent = async (
     },
   );
   let printed = '';
-  const keep = (chunk: Buffer): void => { printed = (printed + chunk.toString()).slice(-65_536); };
+  const keep = (chunk: Buffer): void => {
+    printed = (printed + chunk.toString()).slice(-65_536);
+  };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
-  const exited = new Promise<number | null>((resolveExit) => { child.once('exit', (code) => resolveExit(code)); });
+  const exited = new Promise<number | null>((resolveExit) => {
+    child.once('exit', (code) => resolveExit(code));
+  });
   return {
-    child, exited, printed: () => printed,
+    child,
+    exited,
+    printed: () => printed,
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL');
       await exited;
@@ -131,8 +154,10 @@ export const openBench = async (options: BenchOptions = {}): Promise<Bench> => {
   const agents: SpawnedAgent[] = [];
   let disconnects = 0;
   const openLink = createOpenLink({
-    clock: realClock, random: realRandom, log: silentLog,
-    ...(options.outputBytesPerSecond === undefined ? {} : { outputBytesPerSecond: options.outputBytesPerSecond }),
+    clock: realClock,
+    random: realRandom,
+    log: silentLog,
+    ...(options.outputBytesPerSecond === undefined ? {} : { outputBytesPerSecond: () => options.outputBytesPerSecond! }),
   });
   const link = await openLink({
     instance: INSTANCE,
@@ -141,11 +166,21 @@ export const openBench = async (options: BenchOptions = {}): Promise<Bench> => {
     handlers: {
       onHello: (hello) => {
         hellos.push(hello);
-        return { protocol: hello.protocol, orphanTimeoutMs: options.orphanTimeoutMs ?? 5000, outputCreditBytes: 65_536 };
+        return {
+          protocol: hello.protocol,
+          orphanTimeoutMs: options.orphanTimeoutMs ?? 5000,
+          outputCreditBytes: 65_536,
+        };
       },
-      onDisconnect: () => { disconnects += 1; },
-      onViolation: (error) => { violations.push(error); },
-      onOutput: (output) => { outputs.push(output); },
+      onDisconnect: () => {
+        disconnects += 1;
+      },
+      onViolation: (error) => {
+        violations.push(error);
+      },
+      onOutput: (output) => {
+        outputs.push(output);
+      },
       onRequest: (method, params) => {
         kernelRequests.push({ method, params });
         return method === 'bus.publish' ? { delivered: 0 } : null;
@@ -154,7 +189,12 @@ export const openBench = async (options: BenchOptions = {}): Promise<Bench> => {
     },
   });
   return {
-    directory, link, hellos, outputs, violations, kernelRequests,
+    directory,
+    link,
+    hellos,
+    outputs,
+    violations,
+    kernelRequests,
     disconnects: () => disconnects,
     spawn: async (environment) => {
       const agent = await spawnAgent(directory, environment);
@@ -174,7 +214,9 @@ export const until = async (what: string, check: () => boolean, timeoutMs = 5000
   const overMs = performance.now() + timeoutMs;
   while (!check()) {
     if (performance.now() > overMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolveWait) => { setTimeout(resolveWait, 5); });
+    await new Promise((resolveWait) => {
+      setTimeout(resolveWait, 5);
+    });
   }
 };
 
@@ -189,15 +231,26 @@ export const assign = async (
 ): Promise<unknown> => {
   const options = { timeoutMs: 5000 };
   const contents = Object.entries(files).map(([path, text]) => [path, Buffer.from(text)] as const);
-  await link.request('assign.begin', {
-    module: 'greeter', version: '1.0.0', digest: DIGEST, entry: contents[0]?.[0] ?? '',
-    files: contents.map(([path, content]) => ({
-      path, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex'),
-    })),
-    functions, config,
-  }, options);
+  await link.request(
+    'assign.begin',
+    {
+      module: 'greeter',
+      version: '1.0.0',
+      digest: DIGEST,
+      entry: contents[0]?.[0] ?? '',
+      files: contents.map(([path, content]) => ({
+        path,
+        bytes: content.length,
+        sha256: createHash('sha256').update(content).digest('hex'),
+      })),
+      functions,
+      config,
+    },
+    options,
+  );
   for (const [path, content] of contents) {
-    if (content.length > 0) await link.request('assign.chunk', { path, offset: 0, base64: content.toString('base64') }, options);
+    if (content.length > 0)
+      await link.request('assign.chunk', { path, offset: 0, base64: content.toString('base64') }, options);
   }
   return await link.request('assign.commit', null, options);
 };

@@ -2,7 +2,13 @@
 
 export type Exploration<State, Event> = {
   readonly states: readonly State[];
-  readonly transitions: readonly { readonly before: State; readonly event: Event; readonly after: State; readonly effects: readonly unknown[]; readonly reason: string }[];
+  readonly transitions: readonly {
+    readonly before: State;
+    readonly event: Event;
+    readonly after: State;
+    readonly effects: readonly unknown[];
+    readonly reason: string;
+  }[];
 };
 
 /**
@@ -12,7 +18,10 @@ export type Exploration<State, Event> = {
 export const explore = <State, Event>(options: {
   readonly initial: readonly State[];
   readonly eventsIn: (state: State) => readonly Event[];
-  readonly step: (state: State, event: Event) => { readonly state: State; readonly effects: readonly unknown[]; readonly reason: string };
+  readonly step: (
+    state: State,
+    event: Event,
+  ) => { readonly state: State; readonly effects: readonly unknown[]; readonly reason: string };
   readonly key?: (state: State) => string;
   readonly limit?: number;
 }): Exploration<State, Event> => {

@@ -7,8 +7,13 @@ import { connect, type Socket } from 'node:net';
 import { AGENT_PROTOCOL } from '../../Kernel/contract/wire/agent.constants.ts';
 
 const HANDSHAKE = [
-  'GET / HTTP/1.1', 'Host: kernel', 'Upgrade: websocket', 'Connection: Upgrade',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', '\r\n',
+  'GET / HTTP/1.1',
+  'Host: kernel',
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Sec-WebSocket-Version: 13',
+  '\r\n',
 ].join('\r\n');
 
 /** The head of a masked client frame with a mask of zeros (RFC 6455 clause 5.2). */
@@ -30,7 +35,9 @@ export const jsonFrame = (value: unknown): Buffer => frame(JSON.stringify(value)
 
 export const helloFrame = (overrides: Readonly<Record<string, unknown>> = {}): Buffer =>
   jsonFrame({
-    jsonrpc: '2.0', id: 1, method: 'hello',
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'hello',
     params: { protocol: AGENT_PROTOCOL, instance: '', assigned: null, node: 'v0', v8: '0', ...overrides },
   });
 
@@ -54,7 +61,8 @@ const createDecoder = (onText: (text: string) => void) => {
       const short = (pending[1] ?? 0) & 0x7f;
       const headBytes = short === 126 ? 4 : short === 127 ? 10 : 2;
       if (pending.length < headBytes) return;
-      const bytes = short === 126 ? pending.readUInt16BE(2) : short === 127 ? Number(pending.readBigUInt64BE(2)) : short;
+      const bytes =
+        short === 126 ? pending.readUInt16BE(2) : short === 127 ? Number(pending.readBigUInt64BE(2)) : short;
       if (pending.length < headBytes + bytes) return;
       if (((pending[0] ?? 0) & 0x0f) === 1) onText(pending.toString('utf8', headBytes, headBytes + bytes));
       pending = pending.subarray(headBytes + bytes);
@@ -78,7 +86,9 @@ export const connectRaw = async (path: string): Promise<HostilePeer> => {
   const peer: HostilePeer = {
     socket,
     send: (bytes) => void socket.write(bytes),
-    closed: new Promise((resolve) => { socket.once('close', () => resolve()); }),
+    closed: new Promise((resolve) => {
+      socket.once('close', () => resolve());
+    }),
     received: [],
     answer: () => undefined,
     [Symbol.dispose]: () => void socket.destroy(),

@@ -3,7 +3,16 @@
  * home's id, so that what is left behind is found and named.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,18 +24,29 @@ import { postRpc } from '../../daemon/client/post-rpc.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 const named = process.env['KERNELD_TEST_ENGINE'] ?? process.env['DOCKER_HOST'];
-if (named === undefined) throw new Error('set KERNELD_TEST_ENGINE=unix:///path/to/docker.sock: these tests need a container engine');
+if (named === undefined)
+  throw new Error('set KERNELD_TEST_ENGINE=unix:///path/to/docker.sock: these tests need a container engine');
 /** The engine that tests share. */
 export const ENGINE_HOST: string = named;
 
 export type CommandResult = { readonly status: number; readonly stdout: string; readonly stderr: string };
 
-export type RunOptions = { readonly env?: NodeJS.ProcessEnv; readonly input?: string; readonly timeoutMs?: number; readonly cwd?: string };
+export type RunOptions = {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+  readonly cwd?: string;
+};
 
 /** Runs a program to its end. */
 export const run = (command: string, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: options.cwd ?? PROJECT, env: { ...process.env, ...options.env }, timeout: options.timeoutMs ?? 60_000, killSignal: 'SIGKILL' });
+    const child = spawn(command, args, {
+      cwd: options.cwd ?? PROJECT,
+      env: { ...process.env, ...options.env },
+      timeout: options.timeoutMs ?? 60_000,
+      killSignal: 'SIGKILL',
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -37,7 +57,11 @@ export const run = (command: string, args: readonly string[], options: RunOption
   });
 
 /** Waits until a condition holds, asking again and again. */
-export const eventually = async <T>(what: string, look: () => T | Promise<T>, timeoutMs = 30_000): Promise<NonNullable<T>> => {
+export const eventually = async <T>(
+  what: string,
+  look: () => T | Promise<T>,
+  timeoutMs = 30_000,
+): Promise<NonNullable<T>> => {
   const untilMs = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -56,20 +80,32 @@ export const eventually = async <T>(what: string, look: () => T | Promise<T>, ti
 /** One request to the engine's API. */
 export const engineApi = <T>(method: string, path: string, host = ENGINE_HOST): Promise<T> =>
   new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: host.replace('unix://', ''), method, path, headers: { host: 'engine' } }, (answer) => {
-      let text = '';
-      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      answer.on('end', () => resolve((text === '' ? null : JSON.parse(text)) as T));
-    });
+    const outgoing = request(
+      { socketPath: host.replace('unix://', ''), method, path, headers: { host: 'engine' } },
+      (answer) => {
+        let text = '';
+        answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        answer.on('end', () => resolve((text === '' ? null : JSON.parse(text)) as T));
+      },
+    );
     outgoing.on('error', reject);
     outgoing.end();
   });
 
-export type ContainerRow = { readonly Id: string; readonly State: string; readonly Names: string[]; readonly Labels: Record<string, string> };
+export type ContainerRow = {
+  readonly Id: string;
+  readonly State: string;
+  readonly Names: string[];
+  readonly Labels: Record<string, string>;
+};
 
 /** Containers of a home, running or not. */
 export const containersOf = (homeId: string, host = ENGINE_HOST): Promise<ContainerRow[]> =>
-  engineApi('GET', `/containers/json?all=1&filters=${encodeURIComponent(JSON.stringify({ label: [`kerneld.home=${homeId}`] }))}`, host);
+  engineApi(
+    'GET',
+    `/containers/json?all=1&filters=${encodeURIComponent(JSON.stringify({ label: [`kerneld.home=${homeId}`] }))}`,
+    host,
+  );
 
 /** What must be the same before and after a fault. */
 export type Snapshot = {
@@ -89,7 +125,11 @@ export type KernelUnderTest = AsyncDisposable & {
   readonly output: () => string;
   readonly exited: () => Promise<number | null>;
   readonly status: () => Promise<Status>;
-  readonly rpc: <N extends UnaryName>(name: N, params: OperationInput<N>, timeoutMs?: number) => Promise<OperationResult<N>>;
+  readonly rpc: <N extends UnaryName>(
+    name: N,
+    params: OperationInput<N>,
+    timeoutMs?: number,
+  ) => Promise<OperationResult<N>>;
   readonly call: (module: string, name: string, params?: unknown, timeoutMs?: number) => Promise<unknown>;
   readonly client: () => Promise<KernelClient>;
   readonly ctl: (args: readonly string[], options?: RunOptions) => Promise<CommandResult>;
@@ -166,25 +206,38 @@ export const startKernel = async (options: StartOptions = {}): Promise<KernelUnd
     postRpc(operatorSocket, name, params, timeoutMs === undefined ? {} : { timeoutMs });
   const status = (): Promise<Status> => rpc('kernel.status', {});
   const ctl: KernelUnderTest['ctl'] = (args, runOptions = {}) =>
-    run(process.execPath, [join(PROJECT, 'daemon/kernelctl.mjs'), ...args], { ...runOptions, env: { ...env, NO_COLOR: '1', ...runOptions.env } });
+    run(process.execPath, [join(PROJECT, 'daemon/kernelctl.mjs'), ...args], {
+      ...runOptions,
+      env: { ...env, NO_COLOR: '1', ...runOptions.env },
+    });
   const homeId = (): string => readFileSync(join(home, 'state/home-id'), 'utf8').trim();
 
   const start: KernelUnderTest['start'] = async ({ awaitUp = true } = {}) => {
-    const [program = process.execPath, ...rest] = [...(options.through ?? []), process.execPath, join(PROJECT, 'daemon/kerneld.mjs')];
+    const [program = process.execPath, ...rest] = [
+      ...(options.through ?? []),
+      process.execPath,
+      join(PROJECT, 'daemon/kerneld.mjs'),
+    ];
     const started = spawn(program, rest, { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe'] });
     child = started;
     started.stdout.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-200_000)));
     started.stderr.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-200_000)));
     let gone = false;
-    exit = new Promise((resolve) => started.on('close', (code) => {
-      gone = true;
-      resolve(code);
-    }));
+    exit = new Promise((resolve) =>
+      started.on('close', (code) => {
+        gone = true;
+        resolve(code);
+      }),
+    );
     if (!awaitUp) return;
-    await eventually(`kerneld is up\n${output}`, async () => {
-      if (gone) return true;
-      return UP.has((await status()).mode);
-    }, 60_000);
+    await eventually(
+      `kerneld is up\n${output}`,
+      async () => {
+        if (gone) return true;
+        return UP.has((await status()).mode);
+      },
+      60_000,
+    );
     if (gone) throw new Error(`kerneld ended while it started:\n${output}`);
   };
 
@@ -203,13 +256,18 @@ export const startKernel = async (options: StartOptions = {}): Promise<KernelUnd
       writeFileSync(join(directory, path), content);
     }
     const manifest = {
-      apiVersion: 'kerneld/v1', name: module.name, version: '1.0.0', entry,
-      functions: module.functions ?? {}, ...module.manifest,
+      apiVersion: 'kerneld/v1',
+      name: module.name,
+      version: '1.0.0',
+      entry,
+      functions: module.functions ?? {},
+      ...module.manifest,
     };
     // JSON is YAML.
     writeFileSync(join(directory, 'module.yaml'), JSON.stringify(manifest, null, 2));
     const result = await ctl(['module', 'install', directory, '--zone', module.zone ?? 'sandbox', '--json']);
-    if (result.status !== 0) throw new Error(`install of ${module.name} failed (${result.status}): ${result.stdout}${result.stderr}`);
+    if (result.status !== 0)
+      throw new Error(`install of ${module.name} failed (${result.status}): ${result.stdout}${result.stderr}`);
     return directory;
   };
 
@@ -224,12 +282,16 @@ export const startKernel = async (options: StartOptions = {}): Promise<KernelUnd
     const id = homeId();
     const pid = child?.pid ?? 0;
     const descriptors = existsSync(`/proc/${pid}/fd`) ? readdirSync(`/proc/${pid}/fd`).length : 0;
-    const sockets = readFileSync('/proc/net/unix', 'utf8').split('\n').filter((line) => line.includes(home)).length;
+    const sockets = readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(home)).length;
     const networks = await engineApi<unknown[]>('GET', '/networks', host);
     return {
       containers: (await containersOf(id, host)).length,
       networks: networks.length,
-      mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => line.includes(home)).length,
+      mounts: readFileSync('/proc/self/mounts', 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(home)).length,
       directories: count(join(home, 'state/instances')),
       records: count(join(home, 'state/records')),
       kernelDescriptors: descriptors,
@@ -264,7 +326,8 @@ export const startKernel = async (options: StartOptions = {}): Promise<KernelUnd
         clearTimeout(timer);
       }
       if (existsSync(join(home, 'state/home-id'))) {
-        for (const { Id } of await containersOf(homeId(), host)) await engineApi('DELETE', `/containers/${Id}?force=1&v=1`, host);
+        for (const { Id } of await containersOf(homeId(), host))
+          await engineApi('DELETE', `/containers/${Id}?force=1&v=1`, host);
       }
       rmSync(home, { recursive: true, force: true });
     },

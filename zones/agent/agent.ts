@@ -44,7 +44,12 @@ const FLUSH_MS = 100;
 const SIGNAL_GRACE_MS = 5000;
 
 /** Until the kernel names its own: careful ones. */
-const INITIAL_LIMITS: WireLimits = { maxFrameBytes: 256 * 1024, maxDepth: 32, framesPerSecond: 100, bytesPerSecond: 1024 * 1024 };
+const INITIAL_LIMITS: WireLimits = {
+  maxFrameBytes: 256 * 1024,
+  maxDepth: 32,
+  framesPerSecond: 100,
+  bytesPerSecond: 1024 * 1024,
+};
 
 type Frame = {
   readonly id?: string | number;
@@ -76,7 +81,8 @@ export const runAgent = (options: AgentOptions): void => {
     kernel.close();
     options.exit(code);
   };
-  const failed = (what: string, thrown: unknown): void => void end(EXIT_MODULE_FAILED, `${what}: ${describeThrown(thrown)}`);
+  const failed = (what: string, thrown: unknown): void =>
+    void end(EXIT_MODULE_FAILED, `${what}: ${describeThrown(thrown)}`);
 
   const requests = createKernelRequests({
     connected: () => open,
@@ -94,7 +100,10 @@ export const runAgent = (options: AgentOptions): void => {
   });
 
   const serving = createServing({
-    host, calls, lag, output,
+    host,
+    calls,
+    lag,
+    output,
     send: (text) => kernel.send(text),
     limits: () => limits,
     // A module that could not be loaded has perhaps run in part: nothing else may run beside it.
@@ -118,8 +127,11 @@ export const runAgent = (options: AgentOptions): void => {
 
   const greet = async (): Promise<void> => {
     const hello: HelloParams = {
-      protocol: AGENT_PROTOCOL, instance: options.instance, assigned: host.assigned(),
-      node: process.version, v8: process.versions.v8,
+      protocol: AGENT_PROTOCOL,
+      instance: options.instance,
+      assigned: host.assigned(),
+      node: process.version,
+      v8: process.versions.v8,
     };
     try {
       const answer = (await requests.ask('hello', hello)) as HelloResult;
@@ -177,10 +189,13 @@ export const runAgent = (options: AgentOptions): void => {
   process.on('unhandledRejection', (thrown) => failed('unhandled rejection', thrown));
   // PID 1 gets no default action for signals (signal(7), pid_namespaces(7)): without these it ignores them.
   const terminated = (): void => {
-    host.stop(SIGNAL_GRACE_MS).then(
-      () => end(0),
-      (thrown: unknown) => end(0, `stop() failed: ${describeThrown(thrown)}`),
-    ).catch(() => options.exit(0));
+    host
+      .stop(SIGNAL_GRACE_MS)
+      .then(
+        () => end(0),
+        (thrown: unknown) => end(0, `stop() failed: ${describeThrown(thrown)}`),
+      )
+      .catch(() => options.exit(0));
   };
   process.on('SIGTERM', terminated);
   process.on('SIGINT', terminated);

@@ -22,7 +22,10 @@ export type BusClient = {
 
 const checkTopic = (topic: unknown): string => {
   if (typeof topic !== 'string' || !TOPIC_PATTERN.test(topic)) {
-    throw new KernelError('INVALID_PARAMS', 'a topic is 1 to 128 of a-z 0-9 . _ - and starts and ends with a letter or digit');
+    throw new KernelError(
+      'INVALID_PARAMS',
+      'a topic is 1 to 128 of a-z 0-9 . _ - and starts and ends with a letter or digit',
+    );
   }
   return topic;
 };

@@ -32,7 +32,8 @@ export const createCalls = (): Calls => {
       let wanted = true;
       const deadline = Date.now() + timeoutMs;
       const dueMs = performance.now() + timeoutMs;
-      const expire = (): void => controller?.abort(new KernelError('DEADLINE_EXCEEDED', 'the deadline of the call has passed'));
+      const expire = (): void =>
+        controller?.abort(new KernelError('DEADLINE_EXCEEDED', 'the deadline of the call has passed'));
       const signal = (): AbortSignal => {
         if (controller !== undefined) return controller.signal;
         controller = new AbortController();

@@ -7,7 +7,12 @@ import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type { Output, OutputLevel, OutputStream } from './output.ts';
 
-const LEVEL_OF_METHOD: Readonly<Record<string, OutputLevel>> = { debug: 'debug', warn: 'warn', error: 'error', trace: 'error' };
+const LEVEL_OF_METHOD: Readonly<Record<string, OutputLevel>> = {
+  debug: 'debug',
+  warn: 'warn',
+  error: 'error',
+  trace: 'error',
+};
 
 /** A stream that never buffers: it hands text on at once, so a writer in a loop cannot fill memory with it. */
 const createStream = (fd: 1 | 2, write: (text: string) => void): Writable => {
@@ -36,7 +41,8 @@ const replaceGlobal = (name: 'stdout' | 'stderr', stream: Writable): void => {
 /** Captures from now on. Call before any module is loaded and before console was first used. */
 export const captureOutput = (output: Output): void => {
   let level: OutputLevel | undefined;
-  const writer = (stream: OutputStream, usual: OutputLevel) => (text: string) => output.write(stream, level ?? usual, text);
+  const writer = (stream: OutputStream, usual: OutputLevel) => (text: string) =>
+    output.write(stream, level ?? usual, text);
   const stdout = createStream(1, writer('stdout', 'info'));
   const stderr = createStream(2, writer('stderr', 'error'));
   replaceGlobal('stdout', stdout);
@@ -44,7 +50,14 @@ export const captureOutput = (output: Output): void => {
 
   // The console writes past the streams' machinery: it would queue one callback for each line of a loop.
   const direct = (stream: Writable, write: (text: string) => void): Writable =>
-    Object.create(stream, { write: { value: (text: string) => { write(text); return true; } } });
+    Object.create(stream, {
+      write: {
+        value: (text: string) => {
+          write(text);
+          return true;
+        },
+      },
+    });
   const captured = new Console({
     stdout: direct(stdout, writer('stdout', 'info')),
     stderr: direct(stderr, writer('stderr', 'error')),

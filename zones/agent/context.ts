@@ -37,8 +37,10 @@ export const createContextBase = (options: {
   readonly output: Output;
   readonly bus: BusClient;
 }): ModuleContextBase => {
-  const say = (level: OutputLevel) => (...args: unknown[]) =>
-    options.output.write('log', level, `${formatWithOptions({ colors: false }, ...args)}\n`);
+  const say =
+    (level: OutputLevel) =>
+    (...args: unknown[]) =>
+      options.output.write('log', level, `${formatWithOptions({ colors: false }, ...args)}\n`);
   return {
     config: deepFreeze(options.config),
     log: Object.freeze({ debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }),

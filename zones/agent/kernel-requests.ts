@@ -13,7 +13,10 @@ const IN_FLIGHT_MAX = 128;
 const TIMEOUT_MS = 10_000;
 const WINDOW_MS = 1000;
 
-type WireError = { readonly message: string; readonly data?: { readonly code: string; readonly retryAfterMs?: number; readonly details?: Record<string, unknown> } };
+type WireError = {
+  readonly message: string;
+  readonly data?: { readonly code: string; readonly retryAfterMs?: number; readonly details?: Record<string, unknown> };
+};
 type Waiting = {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: KernelError) => void;
@@ -57,7 +60,8 @@ export const createKernelRequests = (options: {
   return {
     ask: async (method, params) => {
       if (!options.connected()) throw unavailable();
-      if (waiting.size >= IN_FLIGHT_MAX) throw new KernelError('LIMIT_EXCEEDED', `${IN_FLIGHT_MAX} requests are in flight`);
+      if (waiting.size >= IN_FLIGHT_MAX)
+        throw new KernelError('LIMIT_EXCEEDED', `${IN_FLIGHT_MAX} requests are in flight`);
       const body = encodeValue(params, options.limits(), 'the message', 'INVALID_PARAMS');
       // Its hello is what an agent may always say: without it there is no connection to have limits.
       if (method !== 'hello') spend(Buffer.byteLength(body));
@@ -78,7 +82,14 @@ export const createKernelRequests = (options: {
       clearTimeout(entry.timer);
       if ('result' in outcome) return entry.resolve(outcome.result);
       const { message, data } = outcome.error as WireError;
-      entry.reject(fromErrorBody({ code: data?.code ?? 'INTERNAL', message, retryAfterMs: data?.retryAfterMs, details: data?.details }));
+      entry.reject(
+        fromErrorBody({
+          code: data?.code ?? 'INTERNAL',
+          message,
+          retryAfterMs: data?.retryAfterMs,
+          details: data?.details,
+        }),
+      );
     },
     rejectAll: () => {
       for (const entry of waiting.values()) {

@@ -19,7 +19,9 @@ export const watchLoopLag = (): LoopLag => {
   return {
     take: async () => {
       const sinceMs = performance.now();
-      await new Promise<void>((resolve) => { setImmediate(resolve); });
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
       const lagMs = Math.max(worstMs, performance.now() - sinceMs, 0);
       worstMs = 0;
       return Math.round(lagMs * 10) / 10;

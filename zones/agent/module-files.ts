@@ -3,9 +3,12 @@
  * length and hash before the first byte; anything that differs ends the assignment.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KernelError } from '../../Kernel/contract/errors.ts';
+import { TARGETS_FILE } from '../../Kernel/contract/module/artifact.constants.ts';
+import type { Targets } from '../../Kernel/contract/module/artifact.schema.ts';
+import { canonicalJson } from '../../Kernel/contract/module/canonical-json.ts';
 import type { AssignBeginParams, AssignChunkParams } from '../../Kernel/contract/wire/agent.schema.ts';
 
 const FILES_MAX = 10_000;
@@ -19,17 +22,42 @@ export const isSafePath = (path: string): boolean =>
   !/[\u0000-\u001f\u007f\\]/.test(path) &&
   path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 
-type Receiving = { readonly bytes: number; readonly sha256: string; readonly hash: Hash; readonly target: string; received: number };
+type Receiving = {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly hash: Hash;
+  readonly target: string;
+  received: number;
+};
 
 export type ModuleFiles = {
   /** @throws KernelError `INVALID_PARAMS`, `DIGEST_MISMATCH` (more bytes than announced) */
   readonly write: (chunk: AssignChunkParams) => void;
-  /** All there and as announced? @throws KernelError `DIGEST_MISMATCH` */
-  readonly finish: () => void;
+  /** All there and as announced, and together what the digest names? @throws KernelError `DIGEST_MISMATCH` */
+  readonly finish: (digest: string) => void;
 };
 
 const invalid = (message: string): KernelError => new KernelError('INVALID_PARAMS', message);
 const mismatch = (message: string): KernelError => new KernelError('DIGEST_MISMATCH', message);
+
+/**
+ * The digest of a module is that of its metadata, which names the hash of every file: so each byte that is about to
+ * run is bound to the digest that the kernel asked for. Anything listed and not there, or there and not listed, is
+ * not that module.
+ */
+const checkDigest = (metadata: string, hashes: ReadonlyMap<string, string>, digest: string): void => {
+  const { signed } = JSON.parse(metadata) as Pick<Targets, 'signed'>;
+  const found = `sha256:${createHash('sha256').update(canonicalJson(signed)).digest('hex')}`;
+  if (found !== digest) throw mismatch(`the metadata has the digest ${found}, not ${digest}`);
+  const prefix = `${signed.custom.tenant}/${signed.custom.name}/`;
+  const listed = new Map(
+    Object.entries(signed.targets).map(([path, target]) => [path.slice(prefix.length), target.hashes.sha256]),
+  );
+  for (const [path, sha256] of listed)
+    if (hashes.get(path) !== sha256) throw mismatch(`${path} is not what the metadata lists`);
+  for (const path of hashes.keys())
+    if (path !== TARGETS_FILE && !listed.has(path)) throw mismatch(`${path} is not in the metadata`);
+};
 
 /** Creates the files, empty. @throws KernelError `INVALID_PARAMS`, `MODULE_LOAD_FAILED` (no room) */
 export const receiveModuleFiles = (directory: string, files: AssignBeginParams['files']): ModuleFiles => {
@@ -65,11 +93,15 @@ export const receiveModuleFiles = (directory: string, files: AssignBeginParams['
       file.hash.update(content);
       file.received += content.length;
     },
-    finish: () => {
+    finish: (digest) => {
+      const hashes = new Map<string, string>();
       for (const [path, { bytes, received, sha256, hash }] of receiving) {
         if (received !== bytes) throw mismatch(`${path} has ${received} of ${bytes} bytes`);
         if (hash.digest('hex') !== sha256) throw mismatch(`${path} does not have the announced hash`);
+        hashes.set(path, sha256);
       }
+      const metadata = receiving.get(TARGETS_FILE);
+      if (metadata !== undefined) checkDigest(readFileSync(metadata.target, 'utf8'), hashes, digest);
       receiving.clear();
     },
   };

@@ -77,7 +77,10 @@ export const createModuleHost = (options: {
     for (const name of begin.functions) {
       const found = Object.hasOwn(exported, name) ? exported[name] : undefined;
       if (!isFunction(found)) {
-        throw new KernelError('MODULE_LOAD_FAILED', `the module declares the function ${JSON.stringify(name)} but does not export it`);
+        throw new KernelError(
+          'MODULE_LOAD_FAILED',
+          `the module declares the function ${JSON.stringify(name)} but does not export it`,
+        );
       }
       functions.set(name, found);
     }
@@ -130,13 +133,15 @@ export const createModuleHost = (options: {
       const { begin, files } = state;
       state = { kind: 'loading' };
       try {
-        files.finish();
+        files.finish(begin.digest);
         const loaded = await load(begin);
         await start(loaded.exported, loaded.base);
         state = loaded;
         return {
           digest: begin.digest,
-          exports: Object.keys(loaded.exported).filter((name) => name.length <= EXPORT_NAME_CHARS).slice(0, EXPORTS_MAX),
+          exports: Object.keys(loaded.exported)
+            .filter((name) => name.length <= EXPORT_NAME_CHARS)
+            .slice(0, EXPORTS_MAX),
           longRunning: isFunction(loaded.exported['start']),
         };
       } catch (thrown) {
@@ -148,7 +153,8 @@ export const createModuleHost = (options: {
       if (state.kind === 'stopped') throw new KernelError('STOPPING', 'the module was stopped');
       if (state.kind !== 'ready') throw new KernelError('MODULE_UNAVAILABLE', `the instance is ${state.kind}`);
       const fn = state.functions.get(name);
-      if (fn === undefined) throw new KernelError('FUNCTION_NOT_FOUND', `there is no function ${JSON.stringify(name.slice(0, 80))}`);
+      if (fn === undefined)
+        throw new KernelError('FUNCTION_NOT_FOUND', `there is no function ${JSON.stringify(name.slice(0, 80))}`);
       return await fn(params, createContext(state.base, call.deadline, call.signal));
     },
     stop: async (graceMs) => {
@@ -159,7 +165,11 @@ export const createModuleHost = (options: {
       const stop = exported['stop'];
       const ended = Promise.all([
         started,
-        isFunction(stop) ? (async () => { await stop(createContext(base, null, () => stopping.signal)); })() : null,
+        isFunction(stop)
+          ? (async () => {
+              await stop(createContext(base, null, () => stopping.signal));
+            })()
+          : null,
       ]);
       const settle = new AbortController();
       try {

@@ -62,8 +62,20 @@ const exitOf = ({ State: state }: InspectAnswer): ContainerExit | null => {
 };
 
 const SIGNALS = new Map([
-  [1, 'SIGHUP'], [2, 'SIGINT'], [3, 'SIGQUIT'], [4, 'SIGILL'], [5, 'SIGTRAP'], [6, 'SIGABRT'], [7, 'SIGBUS'],
-  [8, 'SIGFPE'], [9, 'SIGKILL'], [11, 'SIGSEGV'], [13, 'SIGPIPE'], [15, 'SIGTERM'], [24, 'SIGXCPU'], [31, 'SIGSYS'],
+  [1, 'SIGHUP'],
+  [2, 'SIGINT'],
+  [3, 'SIGQUIT'],
+  [4, 'SIGILL'],
+  [5, 'SIGTRAP'],
+  [6, 'SIGABRT'],
+  [7, 'SIGBUS'],
+  [8, 'SIGFPE'],
+  [9, 'SIGKILL'],
+  [11, 'SIGSEGV'],
+  [13, 'SIGPIPE'],
+  [15, 'SIGTERM'],
+  [24, 'SIGXCPU'],
+  [31, 'SIGSYS'],
 ]);
 
 /** The engine reports a death by signal n as exit code 128+n, which a program may also choose: a hint for people. */

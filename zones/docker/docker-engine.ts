@@ -1,7 +1,14 @@
 /** The container engine over its Unix socket, as the EnginePort of the contract. */
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { ContainerId } from '../../Kernel/contract/ids.ts';
-import type { Clock, ContainerFacts, ContainerIsolation, ContainerSpec, EnginePort, Log } from '../../Kernel/contract/ports.ts';
+import type {
+  Clock,
+  ContainerFacts,
+  ContainerIsolation,
+  ContainerSpec,
+  EnginePort,
+  Log,
+} from '../../Kernel/contract/ports.ts';
 import { containerFactsOf, parseInspect } from './container-facts.ts';
 import type { InspectAnswer } from './container-facts.ts';
 import { planCreateBody } from './create-body.plan.ts';
@@ -64,7 +71,10 @@ export const createDockerEngine = (options: DockerEngineOptions): DockerEngine =
       return engineFactsOf(info, version);
     },
     ping: async (signal) => {
-      await client.request({ what: 'answer a ping', run: (docker, abortSignal) => aboutEngine(docker).ping({ abortSignal }) }, signal);
+      await client.request(
+        { what: 'answer a ping', run: (docker, abortSignal) => aboutEngine(docker).ping({ abortSignal }) },
+        signal,
+      );
     },
     leasedUids: (signal) => listLeasedUids(client, signal),
     create: async (spec, signal) => {
@@ -105,7 +115,11 @@ export const createDockerEngine = (options: DockerEngineOptions): DockerEngine =
  * A creation that was given up on may still have happened in the engine: its container has the labels of
  * this home and no record, and is swept at the next reconciliation.
  */
-const createContainer = async (client: EngineClient, spec: ContainerSpec, signal: AbortSignal): Promise<ContainerId> => {
+const createContainer = async (
+  client: EngineClient,
+  spec: ContainerSpec,
+  signal: AbortSignal,
+): Promise<ContainerId> => {
   const created = await client
     .request(
       {
@@ -132,7 +146,10 @@ const createErrorOf = (thrown: unknown, spec: ContainerSpec): unknown => {
     });
   }
   if (status === 404) {
-    return new KernelError('IMAGE_UNAVAILABLE', `the engine has no image ${spec.image}`, { cause: thrown, context: { image: spec.image } });
+    return new KernelError('IMAGE_UNAVAILABLE', `the engine has no image ${spec.image}`, {
+      cause: thrown,
+      context: { image: spec.image },
+    });
   }
   return thrown;
 };

@@ -9,7 +9,11 @@ import { KernelError } from '../../Kernel/contract/errors.ts';
 export const parseEngineHost = (host: string): string => {
   const path = host.startsWith('unix://') ? host.slice('unix://'.length) : host;
   if (path.startsWith('/')) return path;
-  throw new KernelError('ENGINE_UNSUITABLE', `the engine address ${JSON.stringify(host.slice(0, 200))} is not a Unix socket`, {
-    remedy: 'set DOCKER_HOST to unix:///path/to/docker.sock; kerneld opens no network connection',
-  });
+  throw new KernelError(
+    'ENGINE_UNSUITABLE',
+    `the engine address ${JSON.stringify(host.slice(0, 200))} is not a Unix socket`,
+    {
+      remedy: 'set DOCKER_HOST to unix:///path/to/docker.sock; kerneld opens no network connection',
+    },
+  );
 };

@@ -59,7 +59,8 @@ async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
       yield rest.slice(0, end);
       rest = rest.slice(end + 1);
     }
-    if (rest.length > MAX_LINE_BYTES) throw new KernelError('ENGINE_FAILED', 'an event of the container engine is too long');
+    if (rest.length > MAX_LINE_BYTES)
+      throw new KernelError('ENGINE_FAILED', 'an event of the container engine is too long');
   }
 }
 

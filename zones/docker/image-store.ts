@@ -37,7 +37,10 @@ export const createImageStore = (client: EngineClient): ImageStore => ({
   },
   import: async (tag, tar, timeoutMs, signal) => {
     const [repo, version] = splitTag(tag);
-    const run = async (docker: Parameters<Parameters<typeof client.request>[0]['run']>[0], abortSignal: AbortSignal) => {
+    const run = async (
+      docker: Parameters<Parameters<typeof client.request>[0]['run']>[0],
+      abortSignal: AbortSignal,
+    ) => {
       const stream = await docker.importImage(tar, { repo, tag: version, abortSignal });
       await readProgress(stream);
     };
@@ -76,5 +79,6 @@ const readProgress = async (stream: NodeJS.ReadableStream): Promise<void> => {
   let text = '';
   for await (const chunk of stream) text = (text + chunk.toString()).slice(-65_536);
   const error = /"error"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
-  if (error !== undefined) throw new KernelError('ENGINE_FAILED', `the container engine could not import the image: ${error.slice(0, 500)}`);
+  if (error !== undefined)
+    throw new KernelError('ENGINE_FAILED', `the container engine could not import the image: ${error.slice(0, 500)}`);
 };

@@ -28,13 +28,16 @@ const readNamespaces = async (pid: number): Promise<Record<string, string>> => {
   const pairs = await Promise.all(
     NAMESPACES.map(async (name) => [name, await readlink(`/proc/${pid}/ns/${name}`).catch(gone)] as const),
   );
-  return Object.fromEntries(pairs.filter((pair): pair is readonly [(typeof NAMESPACES)[number], string] => pair[1] !== null));
+  return Object.fromEntries(
+    pairs.filter((pair): pair is readonly [(typeof NAMESPACES)[number], string] => pair[1] !== null),
+  );
 };
 
 const field = (status: string, name: string): string | null =>
   new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1] ?? null;
 
 const gone = (error: NodeJS.ErrnoException): null => {
-  if (error.code === 'ENOENT' || error.code === 'ESRCH' || error.code === 'EACCES' || error.code === 'EPERM') return null;
+  if (error.code === 'ENOENT' || error.code === 'ESRCH' || error.code === 'EACCES' || error.code === 'EPERM')
+    return null;
   throw error;
 };

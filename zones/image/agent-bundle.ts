@@ -43,7 +43,11 @@ export const bundleAgent = async (options: BundleOptions): Promise<Buffer> => {
     if (bundle !== null) return bundle;
   }
   const { bundle, inputs } = await build(entry, options.projectDirectory);
-  const paths = [...inputs, join(options.projectDirectory, 'package-lock.json'), join(options.projectDirectory, 'package.json')];
+  const paths = [
+    ...inputs,
+    join(options.projectDirectory, 'package-lock.json'),
+    join(options.projectDirectory, 'package.json'),
+  ];
   const fingerprints = await Promise.all(paths.map((path) => fingerprintFile(path, [], options.signal).catch(missing)));
   await writeCacheFile(bundlePath, bundle);
   const list: Kept = {
@@ -87,13 +91,18 @@ const build = async (entry: string, projectDirectory: string) => {
       keepNames: true,
       legalComments: 'inline',
       // CommonJS packages inside the bundle (ws) ask for node built-ins through require.
-      banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire('file:///agent/');" },
+      banner: {
+        js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire('file:///agent/');",
+      },
       // ws's optional native speed-ups: they would need files that the image does not have.
       external: ['bufferutil', 'utf-8-validate'],
     });
     const output = result.outputFiles[0];
     if (output === undefined) throw new Error('esbuild gave no file');
-    return { bundle: Buffer.from(output.contents), inputs: Object.keys(result.metafile.inputs).map((path) => resolve(projectDirectory, path)) };
+    return {
+      bundle: Buffer.from(output.contents),
+      inputs: Object.keys(result.metafile.inputs).map((path) => resolve(projectDirectory, path)),
+    };
   } catch (cause) {
     throw new KernelError('IMAGE_UNAVAILABLE', `${entry} could not be bundled for the zone image`, {
       cause,

@@ -36,7 +36,9 @@ const packFile = async (tar: ReturnType<typeof pack>, source: ImageSource, signa
     return;
   }
   const entry = tar.entry(header);
-  await pipeline(createReadStream(source.content, { highWaterMark: 256 * 1024 }), digestCheck(source), entry, { signal });
+  await pipeline(createReadStream(source.content, { highWaterMark: 256 * 1024 }), digestCheck(source), entry, {
+    signal,
+  });
 };
 
 /** The digest may have come from the cache by stat: what is really read must still have it. */

@@ -83,7 +83,8 @@ export const sweepZoneImages = async (
   const removed: string[] = [];
   for (const image of await images.list(IMAGE_REPOSITORY, signal)) {
     for (const tag of image.tags) {
-      if (!keep.has(tag) && tag.startsWith(`${IMAGE_REPOSITORY}:`) && (await images.remove(tag, signal))) removed.push(tag);
+      if (!keep.has(tag) && tag.startsWith(`${IMAGE_REPOSITORY}:`) && (await images.remove(tag, signal)))
+        removed.push(tag);
     }
   }
   return removed;

@@ -43,9 +43,13 @@ export const planInstanceSpec = (
 ): InstanceSpecTemplate => {
   const sizeClass = chooseSizeClass(settings.memoryBytes);
   if (sizeClass === null) {
-    throw new KernelError('MODULE_INVALID', `${formatSize(settings.memoryBytes)} for one instance is more than the largest size class`, {
-      remedy: `ask for at most ${formatSize(SIZE_CLASSES_BYTES.at(-1) ?? 0)}`,
-    });
+    throw new KernelError(
+      'MODULE_INVALID',
+      `${formatSize(settings.memoryBytes)} for one instance is more than the largest size class`,
+      {
+        remedy: `ask for at most ${formatSize(SIZE_CLASSES_BYTES.at(-1) ?? 0)}`,
+      },
+    );
   }
   const { memoryBytes } = sizeClass;
   const undigested = {
@@ -75,7 +79,8 @@ const fitTmpfs = (memoryBytes: number, tmpBytes: number, moduleTmpBytes: number)
   const room = Math.max(memoryBytes - RUNTIME_BYTES, 2 * PAGE_BYTES);
   const wanted = tmpBytes + moduleTmpBytes;
   if (wanted <= room) return { tmpBytes, moduleTmpBytes };
-  const fit = (bytes: number): number => Math.max(PAGE_BYTES, Math.floor(((bytes / wanted) * room) / PAGE_BYTES) * PAGE_BYTES);
+  const fit = (bytes: number): number =>
+    Math.max(PAGE_BYTES, Math.floor(((bytes / wanted) * room) / PAGE_BYTES) * PAGE_BYTES);
   // The larger one takes what rounding leaves out, and gives what a floor of one page adds.
   const smaller = fit(Math.min(tmpBytes, moduleTmpBytes));
   return tmpBytes <= moduleTmpBytes

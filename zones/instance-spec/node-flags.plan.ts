@@ -26,7 +26,12 @@ const semiSpaceMiB = (memoryBytes: number): number => Math.min(16, Math.max(1, M
  * - warnings that these flags themselves cause are turned off, because they would fill the engine's log.
  * A Unix socket needs `--allow-net` and no file permission: connecting to /run/kerneld/agent.sock works as listed.
  */
-export const nodeCommand = (zone: ZoneName, nodePath: string, agentPath: string, memoryBytes: number): readonly string[] => [
+export const nodeCommand = (
+  zone: ZoneName,
+  nodePath: string,
+  agentPath: string,
+  memoryBytes: number,
+): readonly string[] => [
   nodePath,
   '--disallow-code-generation-from-strings',
   '--permission',

@@ -2,7 +2,10 @@
 import { createHash } from 'node:crypto';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import {
-  CHUNK_BYTES, assignCommitResultSchema, type AssignBeginParams, type AssignCommitResult,
+  CHUNK_BYTES,
+  assignCommitResultSchema,
+  type AssignBeginParams,
+  type AssignCommitResult,
 } from '../../Kernel/contract/wire/agent.schema.ts';
 import type { InstanceLink } from '../link/link.ts';
 
@@ -32,7 +35,9 @@ export const assignModule = async (
     digest: payload.digest,
     entry: payload.entry,
     files: [...payload.files].map(([path, content]) => ({
-      path, bytes: content.byteLength, sha256: createHash('sha256').update(content).digest('hex'),
+      path,
+      bytes: content.byteLength,
+      sha256: createHash('sha256').update(content).digest('hex'),
     })),
     functions: [...payload.functions],
     config: payload.config,
@@ -47,7 +52,10 @@ export const assignModule = async (
   const result = assignCommitResultSchema.parse(await link.request('assign.commit', null, options));
   // The agent's word proves nothing; a wrong one shows that it is not the agent we built.
   if (result.digest !== payload.digest) {
-    throw new KernelError('DIGEST_MISMATCH', `the agent reports digest ${result.digest}, it was sent ${payload.digest}`);
+    throw new KernelError(
+      'DIGEST_MISMATCH',
+      `the agent reports digest ${result.digest}, it was sent ${payload.digest}`,
+    );
   }
   return result;
 };

@@ -26,7 +26,14 @@ export const startHeartbeat = (options: {
     try {
       await link.request('ping', null, { timeoutMs: limitMs, signal: ended.signal });
     } catch (thrown) {
-      if (ended.signal.aborted || toKernelError(thrown).code !== 'DEADLINE_EXCEEDED') return;
+      if (ended.signal.aborted) return;
+      const { code } = toKernelError(thrown);
+      // The connection is gone: the link says so by itself. Anything else, as a full queue, is no verdict.
+      if (code === 'INSTANCE_LOST') return;
+      if (code !== 'DEADLINE_EXCEEDED') {
+        schedule();
+        return;
+      }
       const lateMs = clock.monotonicMs() - sentMs - limitMs;
       // The timer itself came late: the kernel was stalled or suspended, so this says nothing.
       if (lateMs < limitMs / 2) {

@@ -35,7 +35,10 @@ export type InstanceRecords = {
   /** @throws KernelError `STATE_UNUSABLE` when it cannot be made durable */
   readonly write: (record: InstanceRecord) => void;
   /** `null`: no record. A damaged one counts as none and is told in `damaged`. */
-  readonly readAll: () => Promise<{ readonly records: ReadonlyMap<InstanceId, InstanceRecord>; readonly damaged: readonly string[] }>;
+  readonly readAll: () => Promise<{
+    readonly records: ReadonlyMap<InstanceId, InstanceRecord>;
+    readonly damaged: readonly string[];
+  }>;
   readonly remove: (instance: InstanceId) => void;
 };
 
@@ -78,7 +81,9 @@ export const openInstanceRecords = (directory: string): InstanceRecords => {
         fsyncDirectory(dirname(file));
       } catch (error) {
         throw new KernelError('STATE_UNUSABLE', `the record of ${record.instance} cannot be written`, {
-          cause: error, context: { file }, remedy: 'Free space on the disk that holds the state directory.',
+          cause: error,
+          context: { file },
+          remedy: 'Free space on the disk that holds the state directory.',
         });
       }
     },

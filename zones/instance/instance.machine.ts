@@ -82,7 +82,11 @@ export const newInstance: InstanceState = { kind: 'creating' };
 /** An instance found running with a complete record (DESIGN section 1, idea 7). */
 export const adoptedInstance: InstanceState = { kind: 'connecting', adopted: true };
 
-const ignored = (state: InstanceState, why: string): InstanceDecision => ({ state, effects: [], reason: `ignored: ${why}` });
+const ignored = (state: InstanceState, why: string): InstanceDecision => ({
+  state,
+  effects: [],
+  reason: `ignored: ${why}`,
+});
 
 const SIGNAL_EXIT_BASE = 128;
 const SIGABRT_EXIT = 134;
@@ -91,12 +95,19 @@ const SIGABRT_EXIT = 134;
  * Names the cause of an exit. The engine's facts come first: an instance that ran out of memory while
  * the kernel was about to kill it ran out of memory. A lost connection explains nothing by itself.
  */
-export const classifyExit = (observed: ObservedExit, killed: { cause: KillCause; detail: string } | null): InstanceExit => {
+export const classifyExit = (
+  observed: ObservedExit,
+  killed: { cause: KillCause; detail: string } | null,
+): InstanceExit => {
   const facts = {
-    exitCode: observed.exitCode, signal: observed.signal, oomKilled: observed.oomKilled, at: observed.at,
+    exitCode: observed.exitCode,
+    signal: observed.signal,
+    oomKilled: observed.oomKilled,
+    at: observed.at,
   };
   if (observed.oomKilled) return { ...facts, cause: 'oom', detail: 'the memory limit was reached' };
-  if (killed !== null && killed.cause !== 'connectionLost') return { ...facts, cause: killed.cause, detail: killed.detail };
+  if (killed !== null && killed.cause !== 'connectionLost')
+    return { ...facts, cause: killed.cause, detail: killed.detail };
   if (observed.exitCode === null) return { ...facts, cause: 'unknown', detail: observed.detail };
   if (observed.exitCode === SIGABRT_EXIT) {
     return { ...facts, cause: 'heap', detail: 'the JavaScript heap reached its limit, or the runtime aborted' };
@@ -162,7 +173,11 @@ const helloAccepted = (state: InstanceState, nowMs: number): InstanceDecision =>
           }
         : {
             state: { kind: 'assigning' },
-            effects: [{ kind: 'clearTimer', timer: 'start' }, { kind: 'setTimer', timer: 'assign' }, { kind: 'assign' }],
+            effects: [
+              { kind: 'clearTimer', timer: 'start' },
+              { kind: 'setTimer', timer: 'assign' },
+              { kind: 'assign' },
+            ],
             reason: 'the agent connected',
           };
     case 'creating':
@@ -217,7 +232,11 @@ const timerExpired = (state: InstanceState, timer: InstanceTimer): InstanceDecis
     case 'drain':
       return kill(state, state.kind === 'draining' ? state.cause : 'operator', 'it did not drain in time');
     case 'kill':
-      return { state, effects: [{ kind: 'kill' }, { kind: 'setTimer', timer: 'kill' }], reason: 'the engine has not confirmed the kill' };
+      return {
+        state,
+        effects: [{ kind: 'kill' }, { kind: 'setTimer', timer: 'kill' }],
+        reason: 'the engine has not confirmed the kill',
+      };
   }
 };
 

@@ -67,7 +67,11 @@ export type Instance = {
    *
    * @throws KernelError `INSTANCE_LOST`, `DEADLINE_EXCEEDED`, `CANCELLED`, `MODULE_ERROR`, `LIMIT_EXCEEDED`
    */
-  readonly call: (name: string, params: unknown, options: { timeoutMs: number; signal: AbortSignal }) => Promise<unknown>;
+  readonly call: (
+    name: string,
+    params: unknown,
+    options: { timeoutMs: number; signal: AbortSignal },
+  ) => Promise<unknown>;
   readonly drain: (cause: 'operator' | 'replaced') => void;
   readonly kill: (cause: 'operator' | 'replaced' | 'orphaned' | 'engine', detail: string) => void;
   /** The engine said that the container died, or it is worth asking. */

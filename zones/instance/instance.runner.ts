@@ -13,26 +13,34 @@ import type { ContainerId, InstanceId } from '../../Kernel/contract/ids.ts';
 import { createActor } from '../../Kernel/contract/machine.ts';
 import type { InstanceExit } from '../../Kernel/contract/operations/shapes.ts';
 import type { ContainerFacts } from '../../Kernel/contract/ports.ts';
-import { INITIAL_OUTPUT_CREDIT_BYTES, AGENT_PROTOCOL, type HelloParams, type HelloResult } from '../../Kernel/contract/wire/agent.schema.ts';
+import {
+  INITIAL_OUTPUT_CREDIT_BYTES,
+  AGENT_PROTOCOL,
+  type HelloParams,
+  type HelloResult,
+} from '../../Kernel/contract/wire/agent.schema.ts';
 import type { InstanceLink, LinkHandlers } from '../link/link.ts';
 import type { BusMembership } from '../user-bus/user-bus.ts';
+import { answerBusRequest, linesOf } from './agent-frames.ts';
 import { assignModule } from './assign-module.ts';
+import { watchExit } from './exit-watch.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Assignment, Instance, InstanceOwner, InstancePorts, SpecTemplate } from './instance.ports.ts';
 import {
-  adoptedInstance, newInstance, stepInstance,
-  type InstanceEffect, type InstanceEvent, type InstanceState, type InstanceTimer, type ObservedExit,
+  adoptedInstance,
+  newInstance,
+  stepInstance,
+  type InstanceEffect,
+  type InstanceEvent,
+  type InstanceState,
 } from './instance.machine.ts';
+import { createInstanceTimers, KILL_RETRY_MS } from './instance-timers.ts';
 import { instanceDirectory, launchContainer, openInstanceLink } from './launch-container.ts';
 
-/** How long a kill may take before it is sent again. */
-const KILL_RETRY_MS = 2_000;
 /** How long stop() of a module may take within the drain. */
 const STOP_MARGIN_MS = 250;
 /** How often a drain looks whether calls are still in flight. */
 const DRAIN_POLL_MS = 10;
-/** How much of a failed start's output is kept for the reason. */
-const STARTUP_OUTPUT_BYTES = 2_048;
 
 export type StartInstance = {
   readonly id: InstanceId;
@@ -49,7 +57,12 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   const { clock, engine } = ports;
   const log = ports.log.child({ instance: id, module: assignment.module, zone: assignment.zone });
   const ended = new AbortController();
-  const timers = new Map<InstanceTimer, () => void>();
+  const timers = createInstanceTimers({
+    clock,
+    settings: ports.settings,
+    adopted: adopted !== undefined,
+    onExpired: (timer) => send({ kind: 'timerExpired', timer }),
+  });
   let container: ContainerId | null = adopted?.container ?? null;
   let pid: number | null = adopted?.pid ?? null;
   let uid = adopted?.uid ?? -1;
@@ -57,7 +70,6 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   let link: InstanceLink | null = null;
   let membership: BusMembership | null = null;
   let heartbeat: Disposable | null = null;
-  let probing = false;
   let launching = true;
 
   const actor = createActor<InstanceState, InstanceEvent, InstanceEffect>({
@@ -78,31 +90,13 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     onHello: (hello) => acceptHello(hello),
     onDisconnect: () => {
       send({ kind: 'connectionLost' });
-      checkExit();
+      exits.check();
     },
     onViolation: (error) => send({ kind: 'violated', detail: `${error.code}: ${error.message}` }),
     onOutput: (output) => {
-      const at = new Date(output.at).toISOString();
-      const base = { at, module: assignment.module, instance: id };
-      if (output.droppedBytes > 0) {
-        ports.appendOutput({ ...base, stream: 'kernel', level: 'warn', text: `${output.droppedBytes} bytes of output were dropped` });
-      }
-      ports.appendOutput({ ...base, stream: output.stream, level: output.level, text: output.text });
+      for (const line of linesOf(output, assignment.module, id)) ports.appendOutput(line);
     },
-    onRequest: (method, params) => {
-      if (membership === null) throw new KernelError('UNAVAILABLE', 'the instance has not joined the bus yet', { retryAfterMs: 50 });
-      const { topic, payload } = params as { topic: string; payload?: unknown };
-      switch (method) {
-        case 'bus.publish':
-          return membership.publish(topic, payload);
-        case 'bus.subscribe':
-          membership.subscribe(topic);
-          return null;
-        case 'bus.unsubscribe':
-          membership.unsubscribe(topic);
-          return null;
-      }
-    },
+    onRequest: (method, params) => answerBusRequest(membership, method, params),
   };
 
   const acceptHello = (hello: HelloParams): HelloResult => {
@@ -114,6 +108,8 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
       send({ kind: 'violated', detail });
       throw new KernelError('PROTOCOL', detail);
     }
+    // An adopted module subscribes again right after its hello: it must find the bus joined.
+    if (adopted !== undefined && link !== null) joinBus(link);
     // After this frame: the reply must reach the agent before the first request does.
     setImmediate(() => send({ kind: 'helloAccepted' }));
     return {
@@ -125,9 +121,18 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
 
   const record = (state: 'assigning' | 'assigned'): void =>
     ports.records.write({
-      instance: id, state, zone: assignment.zone, module: assignment.module, index: assignment.index,
-      version: assignment.version, digest: assignment.digest, generation: assignment.generation,
-      specDigest: spec.specDigest, configDigest: assignment.configDigest, uid, restarts: assignment.restarts,
+      instance: id,
+      state,
+      zone: assignment.zone,
+      module: assignment.module,
+      index: assignment.index,
+      version: assignment.version,
+      digest: assignment.digest,
+      generation: assignment.generation,
+      specDigest: spec.specDigest,
+      configDigest: assignment.configDigest,
+      uid,
+      restarts: assignment.restarts,
     });
 
   const launch = async (): Promise<void> => {
@@ -176,7 +181,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
       module: assignment.module,
       allow: assignment.bus,
       deliver: (message) => to.notify('bus.deliver', message),
-      writable: () => to.connected(),
+      writable: to.writable,
     });
   };
 
@@ -204,7 +209,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     } catch (thrown) {
       log.warn('the engine did not kill the container', { reason: toKernelError(thrown).message });
     }
-    checkExit();
+    exits.check();
   };
 
   const closeLink = async (): Promise<void> => {
@@ -220,46 +225,17 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     membership = null;
   };
 
-  const checkExit = (): void => {
-    if (probing || actor.state().kind === 'gone') return;
-    probing = true;
-    void observeExit()
-      .then((exit) => {
-        if (exit !== null) send({ kind: 'exited', exit });
-      })
-      .catch((thrown: unknown) => log.debug('the exit is not known yet', { reason: toKernelError(thrown).message }))
-      .finally(() => {
-        probing = false;
-      });
-  };
-
-  /** `null`: it runs, or nobody knows yet. */
-  const observeExit = async (): Promise<ObservedExit | null> => {
-    const at = new Date(clock.wallMs()).toISOString();
-    const nothing = { exitCode: null, signal: null, oomKilled: false, at };
-    if (container === null) {
-      // While the engine creates, nobody knows: a container may yet come of it.
-      return actor.state().kind === 'killing' && !launching ? { ...nothing, detail: 'the container was never made' } : null;
-    }
-    const facts = await engine.inspect(container, bounded(ports.settings().engineTimeoutMs));
-    if (facts === null) return { ...nothing, detail: 'the engine does not know the container any more' };
-    if (facts.state === 'running' || facts.state === 'paused' || facts.state === 'restarting') return null;
-    if (facts.state === 'created') return actor.state().kind === 'killing' ? { ...nothing, detail: 'the container never started' } : null;
-    const output = await startupOutput();
-    const { exitCode = null, signal = null, oomKilled = false, finishedAt = at, error = null } = facts.exit ?? {};
-    return { exitCode, signal, oomKilled, at: finishedAt, detail: [error, output].filter(Boolean).join('; ') };
-  };
-
-  /** What the agent printed before it closed its descriptors: empty after a good start. */
-  const startupOutput = async (): Promise<string> => {
-    if (container === null) return '';
-    try {
-      return (await engine.startupOutput(container, STARTUP_OUTPUT_BYTES, bounded(ports.settings().engineTimeoutMs))).trim();
-    } catch (thrown) {
-      log.debug('no startup output', { reason: toKernelError(thrown).message });
-      return '';
-    }
-  };
+  const exits = watchExit({
+    engine,
+    clock,
+    log,
+    timeoutMs: () => ports.settings().engineTimeoutMs,
+    ended: ended.signal,
+    container: () => container,
+    launching: () => launching,
+    state: actor.state,
+    onExit: (exit) => send({ kind: 'exited', exit }),
+  });
 
   const dispose = async (exit: InstanceExit): Promise<void> => {
     stopServing();
@@ -282,40 +258,23 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   };
 
   const tellReady = (): void => {
-    if (link !== null) joinBus(link);
     if (link !== null) {
       heartbeat = startHeartbeat({
-        link, clock, settings: () => ports.settings().heartbeat,
+        link,
+        clock,
+        settings: () => ports.settings().heartbeat,
         onMissed: (detail) => send({ kind: 'unresponsive', cause: 'unresponsive', detail }),
       });
     }
     owner.onReady();
   };
 
-  const timeoutOf = (timer: InstanceTimer): number => {
-    const settings = ports.settings();
-    switch (timer) {
-      case 'start':
-        return adopted === undefined ? settings.startTimeoutMs : settings.reconnectTimeoutMs;
-      case 'assign':
-        return settings.assignTimeoutMs;
-      case 'drain':
-        return settings.drainTimeoutMs;
-      case 'kill':
-        return KILL_RETRY_MS;
-    }
-  };
-
   const execute = (effect: InstanceEffect): void => {
     switch (effect.kind) {
       case 'setTimer':
-        timers.get(effect.timer)?.();
-        timers.set(effect.timer, clock.after(timeoutOf(effect.timer), () => send({ kind: 'timerExpired', timer: effect.timer })));
-        return;
+        return timers.set(effect.timer);
       case 'clearTimer':
-        timers.get(effect.timer)?.();
-        timers.delete(effect.timer);
-        return;
+        return timers.clear(effect.timer);
       case 'assign':
         void assign();
         return;
@@ -348,14 +307,18 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
       await link.request('ping', null, { timeoutMs: limitMs, signal: ended.signal });
     } catch (thrown) {
       if (toKernelError(thrown).code === 'DEADLINE_EXCEEDED') {
-        send({ kind: 'unresponsive', cause: 'deadline', detail: `a call passed its deadline and a ping got no answer within ${limitMs} ms` });
+        send({
+          kind: 'unresponsive',
+          cause: 'deadline',
+          detail: `a call passed its deadline and a ping got no answer within ${limitMs} ms`,
+        });
       }
     } finally {
       asking = false;
     }
   };
 
-  timers.set('start', clock.after(timeoutOf('start'), () => send({ kind: 'timerExpired', timer: 'start' })));
+  timers.set('start');
   void launch();
 
   return {
@@ -369,7 +332,8 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     uid: () => uid,
     inFlight: () => link?.inFlight() ?? 0,
     call: async (name, params, { timeoutMs, signal }) => {
-      if (link === null || actor.state().kind !== 'ready') throw new KernelError('INSTANCE_LOST', 'the instance is not serving');
+      if (link === null || actor.state().kind !== 'ready')
+        throw new KernelError('INSTANCE_LOST', 'the instance is not serving');
       try {
         return await link.request('call', { function: name, params, timeoutMs }, { timeoutMs, signal });
       } catch (thrown) {
@@ -379,11 +343,10 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     },
     drain: (cause) => send({ kind: 'drainRequested', cause }),
     kill: (cause, detail) => send({ kind: 'killRequested', cause, detail }),
-    checkExit,
+    checkExit: exits.check,
     release: async () => {
       ended.abort();
-      for (const cancel of timers.values()) cancel();
-      timers.clear();
+      timers[Symbol.dispose]();
       stopServing();
       await closeLink();
     },

@@ -38,7 +38,10 @@ export const createUidLeases = (options: {
       if (!choice.ok) {
         // What was known may be old: the next lease asks again.
         known = null;
-        throw new KernelError('UID_UNAVAILABLE', choice.reason, { retryAfterMs: 1000, remedy: 'Widen instances.uidRange in kernel.yaml.' });
+        throw new KernelError('UID_UNAVAILABLE', choice.reason, {
+          retryAfterMs: 1000,
+          remedy: 'Widen instances.uidRange in kernel.yaml.',
+        });
       }
       held.add(choice.uid);
       latest = choice.uid;

@@ -40,7 +40,13 @@ export type BudgetDecision = { readonly state: BudgetState; readonly effect: Bud
 const NONE: BudgetEffect = { kind: 'none' };
 
 export const newBudget = (nowMs: number): BudgetState => ({
-  windowStartMs: nowMs, bytes: 0, unsolicitedFrames: 0, unsolicitedBytes: 0, strikes: 0, struck: false, paused: false,
+  windowStartMs: nowMs,
+  bytes: 0,
+  unsolicitedFrames: 0,
+  unsolicitedBytes: 0,
+  strikes: 0,
+  struck: false,
+  paused: false,
 });
 
 /** Opens a new window when the present one is over; keeps strikes only from the window directly before. */

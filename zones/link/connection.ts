@@ -34,7 +34,7 @@ export type ConnectionOptions = {
   readonly log: Log;
   readonly instance: string;
   readonly limits: LinkLimits;
-  readonly outputBytesPerSecond: number;
+  readonly outputBytesPerSecond: () => number;
   readonly handlers: Pick<LinkHandlers, 'onHello' | 'onOutput' | 'onRequest'>;
   readonly onViolation: (error: KernelError, greeted: boolean) => void;
   /** `greeted`: the hello had been accepted. */
@@ -69,7 +69,10 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     if (finish()) options.onViolation(error, greeted);
   };
   const outbox = createOutbox({
-    ws, socket, timers, maxFrameBytes: limits.maxFrameBytes,
+    ws,
+    socket,
+    timers,
+    maxFrameBytes: limits.maxFrameBytes,
     onStuck: () => violate(new KernelError('LIMIT_EXCEEDED', 'the instance does not read what it is sent')),
   });
 
@@ -101,8 +104,12 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     try {
       const answer = handlers.onHello(hello);
       grant = createOutputGrant({
-        clock, timers, windowBytes: answer.outputCreditBytes, bytesPerSecond: options.outputBytesPerSecond,
-        reserveBytes: OUTPUT_RESERVE_BYTES, notify,
+        clock,
+        timers,
+        windowBytes: answer.outputCreditBytes,
+        bytesPerSecond: options.outputBytesPerSecond,
+        reserveBytes: OUTPUT_RESERVE_BYTES,
+        notify,
       });
       const { maxFrameBytes, maxDepth, framesPerSecond, bytesPerSecond } = limits;
       reply(id, { result: { ...answer, maxFrameBytes, maxDepth, framesPerSecond, bytesPerSecond } });
@@ -121,7 +128,8 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     const output = outputParamsSchema.safeParse(params);
     if (!output.success) return violate(new KernelError('PROTOCOL', 'an output message does not fit its schema'));
     const covered = grant?.spend(outputCostBytes(Buffer.byteLength(output.data.text)));
-    if (covered !== true) return violate(new KernelError('LIMIT_EXCEEDED', 'the instance sent output beyond its credit'));
+    if (covered !== true)
+      return violate(new KernelError('LIMIT_EXCEEDED', 'the instance sent output beyond its credit'));
     handlers.onOutput(output.data);
   };
 
@@ -136,7 +144,10 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     } else {
       const parsed = AGENT_REQUESTS[entry.method].result.safeParse(frame.result);
       if (parsed.success) entry.resolve(parsed.data);
-      else entry.reject(new KernelError('PROTOCOL', `the answer to ${entry.method} does not fit`, { cause: parsed.error }));
+      else
+        entry.reject(
+          new KernelError('PROTOCOL', `the answer to ${entry.method} does not fit`, { cause: parsed.error }),
+        );
     }
     return true;
   };

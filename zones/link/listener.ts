@@ -32,7 +32,8 @@ export const createListener = (path: string, onSocket: (socket: Socket) => void)
   const open = async (): Promise<void> => {
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
       throw new KernelError('SOCKET_PATH_TOO_LONG', `${path} is over ${SOCKET_PATH_BYTES_MAX} bytes`, {
-        context: { path }, remedy: 'choose a shorter KERNELD_HOME',
+        context: { path },
+        remedy: 'choose a shorter KERNELD_HOME',
       });
     }
     const next = createServer({ pauseOnConnect: true });

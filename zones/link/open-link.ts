@@ -36,8 +36,8 @@ export type OpenLinkPorts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** How fast spent credit for output is given back: `logs.module.bytesPerSecond`. */
-  readonly outputBytesPerSecond?: number;
+  /** How fast spent credit for output is given back: `logs.module.bytesPerSecond`; asked for at each use. */
+  readonly outputBytesPerSecond?: () => number;
 };
 
 const DEFAULT_OUTPUT_BYTES_PER_SECOND = 512 * 1024;
@@ -88,7 +88,10 @@ export const createOpenLink = (ports: OpenLinkPorts): OpenLink => {
       const attempt = (): void => {
         listener.open().catch((thrown: unknown) => {
           if (closed) return;
-          log.error('the socket of an instance cannot be opened again', { instance, error: toKernelError(thrown).message });
+          log.error('the socket of an instance cannot be opened again', {
+            instance,
+            error: toKernelError(thrown).message,
+          });
           reopen(REOPEN_MAX_MS);
         });
       };
@@ -127,8 +130,12 @@ export const createOpenLink = (ports: OpenLinkPorts): OpenLink => {
           socket.removeListener('close', onClose);
           handshaking = undefined;
           connection = createConnection(ws, socket, {
-            clock, random: ports.random, log, instance, limits,
-            outputBytesPerSecond: ports.outputBytesPerSecond ?? DEFAULT_OUTPUT_BYTES_PER_SECOND,
+            clock,
+            random: ports.random,
+            log,
+            instance,
+            limits,
+            outputBytesPerSecond: ports.outputBytesPerSecond ?? (() => DEFAULT_OUTPUT_BYTES_PER_SECOND),
             handlers,
             onViolation: (error, greeted) => {
               connection = undefined;

@@ -71,7 +71,9 @@ export const createOutbox = (options: {
     writable,
     assertWritable: () => {
       if (writable()) return;
-      throw new KernelError('LIMIT_EXCEEDED', 'the instance does not read fast enough', { retryAfterMs: STUCK_CHECK_MS });
+      throw new KernelError('LIMIT_EXCEEDED', 'the instance does not read fast enough', {
+        retryAfterMs: STUCK_CHECK_MS,
+      });
     },
     send: (text) => {
       // Characters are at most bytes: exact enough to refuse early, the peer's own limit is above.

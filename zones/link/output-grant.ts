@@ -9,18 +9,21 @@ export type OutputGrant = {
 };
 
 export const createOutputGrant = (
-  options: CreditLimits & {
+  options: Omit<CreditLimits, 'bytesPerSecond'> & {
+    /** Asked for at each grant, so that a reload of the configuration holds at once. */
+    readonly bytesPerSecond: () => number;
     readonly clock: Clock;
     readonly timers: Timers;
     readonly notify: (method: string, params: unknown) => void;
   },
 ): OutputGrant => {
   const { clock } = options;
-  let credit = newCredit(options, clock.monotonicMs());
+  const limits = (): CreditLimits => ({ windowBytes: options.windowBytes, reserveBytes: options.reserveBytes, bytesPerSecond: options.bytesPerSecond() });
+  let credit = newCredit(limits(), clock.monotonicMs());
   let waiting = false;
 
   const give = (): void => {
-    const { state, grantBytes, againInMs } = grantCredit(credit, options, clock.monotonicMs());
+    const { state, grantBytes, againInMs } = grantCredit(credit, limits(), clock.monotonicMs());
     credit = state;
     if (grantBytes > 0) options.notify('output.credit', { bytes: grantBytes });
     if (againInMs === null) return;

@@ -35,10 +35,7 @@ export type PendingRequests = {
 /** Abandoned ids remembered: beyond this the oldest late replies count as unsolicited. */
 const ABANDONED_MAX = 4096;
 
-export const createPendingRequests = (options: {
-  readonly clock: Clock;
-  readonly random: Random;
-}): PendingRequests => {
+export const createPendingRequests = (options: { readonly clock: Clock; readonly random: Random }): PendingRequests => {
   const { clock } = options;
   const epoch = options.random.hex(8);
   const pending = new Map<RequestId, Pending>();
@@ -51,7 +48,11 @@ export const createPendingRequests = (options: {
     pending.delete(id);
     entry.release();
     abandoned.add(id);
-    if (abandoned.size > ABANDONED_MAX) for (const oldest of abandoned) { abandoned.delete(oldest); break; }
+    if (abandoned.size > ABANDONED_MAX)
+      for (const oldest of abandoned) {
+        abandoned.delete(oldest);
+        break;
+      }
     return entry;
   };
 
@@ -69,7 +70,8 @@ export const createPendingRequests = (options: {
     });
     let release = cancelTimer;
     if (signal !== undefined) {
-      const onAbort = () => fail(() => new KernelError('CANCELLED', `${method} was withdrawn`, { cause: signal.reason }));
+      const onAbort = () =>
+        fail(() => new KernelError('CANCELLED', `${method} was withdrawn`, { cause: signal.reason }));
       signal.addEventListener('abort', onAbort, { once: true });
       release = () => {
         cancelTimer();

@@ -31,11 +31,24 @@ const SIGCHLD = 17;
 const IMPOSSIBLE_CLONE = CLONE_SIGHAND;
 
 const NAMESPACES = {
-  NEWNS: 0x00020000, NEWCGROUP: 0x02000000, NEWUTS: 0x04000000, NEWIPC: 0x08000000,
-  NEWUSER: 0x10000000, NEWPID: 0x20000000, NEWNET: 0x40000000,
+  NEWNS: 0x00020000,
+  NEWCGROUP: 0x02000000,
+  NEWUTS: 0x04000000,
+  NEWIPC: 0x08000000,
+  NEWUSER: 0x10000000,
+  NEWPID: 0x20000000,
+  NEWNET: 0x40000000,
 } as const;
 const FAMILIES = {
-  AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17, AF_TIPC: 30, AF_BLUETOOTH: 31, AF_ALG: 38, AF_VSOCK: 40, AF_XDP: 44,
+  AF_INET: 2,
+  AF_INET6: 10,
+  AF_NETLINK: 16,
+  AF_PACKET: 17,
+  AF_TIPC: 30,
+  AF_BLUETOOTH: 31,
+  AF_ALG: 38,
+  AF_VSOCK: 40,
+  AF_XDP: 44,
 } as const;
 
 export const planAttempts = (zone: ZoneName): readonly Attempt[] => [
@@ -47,12 +60,22 @@ export const planAttempts = (zone: ZoneName): readonly Attempt[] => [
 ];
 
 const neverAttempts = (): readonly Attempt[] =>
-  DENY_TABLE.never.map((row) => ({ name: row.syscall, syscall: row.syscall, args: INVALID, expected: row.errno, why: row.attack }));
+  DENY_TABLE.never.map((row) => ({
+    name: row.syscall,
+    syscall: row.syscall,
+    args: INVALID,
+    expected: row.errno,
+    why: row.attack,
+  }));
 
 const cloneAttempts = (): readonly Attempt[] => {
   const why = 'namespaces of its own give capabilities in them';
   const of = (name: string, flags: number): Attempt => ({
-    name: `clone(${name})`, syscall: 'clone', args: [flags, 0, 0, 0, 0], expected: 'EPERM', why,
+    name: `clone(${name})`,
+    syscall: 'clone',
+    args: [flags, 0, 0, 0, 0],
+    expected: 'EPERM',
+    why,
   });
   return [
     ...Object.entries(NAMESPACES).map(([name, flag]) => of(name, flag | IMPOSSIBLE_CLONE)),
@@ -64,17 +87,44 @@ const cloneAttempts = (): readonly Attempt[] => {
 
 const socketAttempts = (): readonly Attempt[] => [
   ...Object.entries(FAMILIES).map(([family, value]): Attempt => ({
-    name: `socket(${family})`, syscall: 'socket', args: [value, 2, 0], expected: 'EPERM', why: 'only Unix sockets',
+    name: `socket(${family})`,
+    syscall: 'socket',
+    args: [value, 2, 0],
+    expected: 'EPERM',
+    why: 'only Unix sockets',
   })),
-  { name: 'socketpair(AF_TIPC)', syscall: 'socketpair', args: [30, 1, 0, -1], expected: 'EPERM', why: 'only Unix sockets' },
-  { name: 'socketpair(AF_INET)', syscall: 'socketpair', args: [2, 1, 0, -1], expected: 'EPERM', why: 'only Unix sockets' },
+  {
+    name: 'socketpair(AF_TIPC)',
+    syscall: 'socketpair',
+    args: [30, 1, 0, -1],
+    expected: 'EPERM',
+    why: 'only Unix sockets',
+  },
+  {
+    name: 'socketpair(AF_INET)',
+    syscall: 'socketpair',
+    args: [2, 1, 0, -1],
+    expected: 'EPERM',
+    why: 'only Unix sockets',
+  },
   // A control: if this were refused too, the refusals above would prove nothing about the filter.
-  { name: 'socket(AF_UNIX)', syscall: 'socket', args: [1, 1, 0], expected: 'allowed', why: 'the agent must reach the kernel' },
+  {
+    name: 'socket(AF_UNIX)',
+    syscall: 'socket',
+    args: [1, 1, 0],
+    expected: 'allowed',
+    why: 'the agent must reach the kernel',
+  },
 ];
 
 const narrowedAttempts = (): readonly Attempt[] => {
-  const refused = (name: string, syscall: string, args: readonly AttemptArgument[], why: string): Attempt =>
-    ({ name, syscall, args, expected: 'EPERM', why });
+  const refused = (name: string, syscall: string, args: readonly AttemptArgument[], why: string): Attempt => ({
+    name,
+    syscall,
+    args,
+    expected: 'EPERM',
+    why,
+  });
   return [
     refused('prctl(PR_SET_SECCOMP)', 'prctl', [22, -1, -1, 0, 0], 'only names of threads'),
     refused('prctl(PR_SET_DUMPABLE)', 'prctl', [4, 1, 0, 0, 0], 'only names of threads'),
@@ -82,7 +132,7 @@ const narrowedAttempts = (): readonly Attempt[] => {
     refused('setsockopt(SO_ATTACH_FILTER)', 'setsockopt', [-1, 1, 26, -1, 0], 'loads a program into the kernel'),
     refused('setsockopt(SO_ATTACH_BPF)', 'setsockopt', [-1, 1, 50, -1, 0], 'loads a program into the kernel'),
     refused('ioctl(TIOCSTI)', 'ioctl', [-1, 0x5412, -1], 'types into the terminal of somebody else'),
-    refused('prlimit64(set)', 'prlimit64', [0, 7, -1, 0], 'limits are the kernel\'s to set'),
+    refused('prlimit64(set)', 'prlimit64', [0, 7, -1, 0], "limits are the kernel's to set"),
     refused('fcntl(F_NOTIFY)', 'fcntl', ['file', 1026, 0], 'only flags of descriptors'),
     refused('mlockall', 'mlockall', INVALID, 'stands for everything that no list names: the default is to refuse'),
   ];
@@ -91,8 +141,13 @@ const narrowedAttempts = (): readonly Attempt[] => {
 /** Names are those of ZONE_DIFFERENCES; each is allowed in stable and EPERM in sandbox. */
 const differenceAttempts = (zone: ZoneName): readonly Attempt[] => {
   const expected = zone === 'stable' ? 'allowed' : 'EPERM';
-  const of = (difference: string, syscall: string, args: readonly AttemptArgument[], detail = syscall): Attempt =>
-    ({ name: `${difference}: ${detail}`, syscall, args, expected, why: `stable may, sandbox may not: ${difference}` });
+  const of = (difference: string, syscall: string, args: readonly AttemptArgument[], detail = syscall): Attempt => ({
+    name: `${difference}: ${detail}`,
+    syscall,
+    args,
+    expected,
+    why: `stable may, sandbox may not: ${difference}`,
+  });
   return [
     of('start-process', 'clone', [IMPOSSIBLE_CLONE | SIGCHLD, 0, 0, 0, 0], 'clone of a process'),
     of('start-process', 'wait4', [-1, 0, 1, 0]),

@@ -56,12 +56,17 @@ const tryAll = (zone: 'stable' | 'sandbox'): Record<string, string> => {
 
 const readStatus = (): Record<string, string> =>
   Object.fromEntries(
-    [...readFileSync('/proc/self/status', 'utf8').matchAll(/^(Cap\w+|NoNewPrivs|Seccomp|Groups):[ \t]*(.*)$/gm)]
-      .map(([, name = '', value = '']) => [name, value.trim()]),
+    [...readFileSync('/proc/self/status', 'utf8').matchAll(/^(Cap\w+|NoNewPrivs|Seccomp|Groups):[ \t]*(.*)$/gm)].map(
+      ([, name = '', value = '']) => [name, value.trim()],
+    ),
   );
 
 const readInterfaces = (): string[] =>
-  readFileSync('/proc/net/dev', 'utf8').split('\n').slice(2).map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
+  readFileSync('/proc/net/dev', 'utf8')
+    .split('\n')
+    .slice(2)
+    .map((line) => line.split(':')[0]?.trim() ?? '')
+    .filter((name) => name !== '');
 
 const readMounts = (): Record<string, string> => {
   const points = new Set(['/', '/tmp', '/module', '/run/kerneld', '/dev/shm']);
@@ -92,8 +97,16 @@ const observation: Observation = {
   status: readStatus(),
   interfaces: readInterfaces(),
   mounts: readMounts(),
-  cgroups: readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n').map((line) => line.split(':').slice(2).join(':')),
-  writes: Object.fromEntries(['/written', '/agent/written', '/run/kerneld/written', '/tmp/written', '/module/written'].map((path) => [path, tryWrite(path)])),
+  cgroups: readFileSync('/proc/self/cgroup', 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(':').slice(2).join(':')),
+  writes: Object.fromEntries(
+    ['/written', '/agent/written', '/run/kerneld/written', '/tmp/written', '/module/written'].map((path) => [
+      path,
+      tryWrite(path),
+    ]),
+  ),
   coreLimit: /^Max core file size\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 'unknown',
 };
 writeSync(1, `${OBSERVATION_PREFIX}${JSON.stringify(observation)}\n`);

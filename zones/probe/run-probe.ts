@@ -27,7 +27,12 @@ const REMOVAL_TIMEOUT_MS = 10_000;
 
 /** The probe's own command: no permission model, which is lint and would only hide what the system lets through. */
 export const probeCommand = (zone: ContainerSpec['zone']): readonly string[] => [
-  NODE_PATH, '--experimental-ffi', '--disable-warning=ExperimentalWarning', '--max-old-space-size=16', PROBE_PATH, zone,
+  NODE_PATH,
+  '--experimental-ffi',
+  '--disable-warning=ExperimentalWarning',
+  '--max-old-space-size=16',
+  PROBE_PATH,
+  zone,
 ];
 
 /**
@@ -36,7 +41,10 @@ export const probeCommand = (zone: ContainerSpec['zone']): readonly string[] => 
  *
  * @throws KernelError of the engine; a probe that crashes or is late is a report that has not passed
  */
-export const runProbe = async ({ engine, clock, spec, timeoutMs }: RunProbeOptions, signal: AbortSignal): Promise<ProbeReport> => {
+export const runProbe = async (
+  { engine, clock, spec, timeoutMs }: RunProbeOptions,
+  signal: AbortSignal,
+): Promise<ProbeReport> => {
   const container = await engine.create({ ...spec, command: probeCommand(spec.zone), environment: {} }, signal);
   try {
     await engine.start(container, signal);
@@ -61,7 +69,8 @@ const waitForEnd = async (
   const deadlineMs = clock.monotonicMs() + timeoutMs;
   while (clock.monotonicMs() < deadlineMs) {
     const facts = await engine.inspect(container, signal);
-    if (facts === null) throw new KernelError('ENGINE_FAILED', 'the container of the probe is gone', { context: { container } });
+    if (facts === null)
+      throw new KernelError('ENGINE_FAILED', 'the container of the probe is gone', { context: { container } });
     if (facts.exit !== null) return facts;
     await delay(POLL_INTERVAL_MS, undefined, { signal }).catch(() => {}); // aborted: the next request says so in its own code
   }

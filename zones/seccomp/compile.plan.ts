@@ -1,5 +1,13 @@
 /** Allowlist and deny table -> profile in Docker's format. The deny table always wins. */
-import type { AllowRow, ArgumentTest, DenyErrno, DenyTable, OnlyRow, SeccompProfile, SeccompRule } from './profile.types.ts';
+import type {
+  AllowRow,
+  ArgumentTest,
+  DenyErrno,
+  DenyTable,
+  OnlyRow,
+  SeccompProfile,
+  SeccompRule,
+} from './profile.types.ts';
 
 const ERRNO: Readonly<Record<DenyErrno, number>> = { EPERM: 1, ENOSYS: 38 };
 
@@ -33,17 +41,33 @@ const allowances = (row: AllowRow, deny: DenyTable): readonly SeccompRule[] => {
   const free = left.filter((name) => !constrained.has(name));
   const rules = left
     .filter((name) => constrained.has(name))
-    .flatMap((name) => ruleOf([name], joinAll(row.args ?? [], deny.only.filter((only) => only.syscall === name)), row.why));
+    .flatMap((name) =>
+      ruleOf(
+        [name],
+        joinAll(
+          row.args ?? [],
+          deny.only.filter((only) => only.syscall === name),
+        ),
+        row.why,
+      ),
+    );
   return [...(free.length === 0 ? [] : ruleOf(free, row.args ?? [], row.why)), ...rules];
 };
 
-const ruleOf = (names: readonly string[], args: readonly ArgumentTest[] | null, why: string): readonly SeccompRule[] => {
+const ruleOf = (
+  names: readonly string[],
+  args: readonly ArgumentTest[] | null,
+  why: string,
+): readonly SeccompRule[] => {
   if (args === null) return [];
   return [{ names, action: 'SCMP_ACT_ALLOW', ...(args.length === 0 ? {} : { args }), comment: why }];
 };
 
 const joinAll = (args: readonly ArgumentTest[], onlies: readonly OnlyRow[]): readonly ArgumentTest[] | null =>
-  onlies.reduce<readonly ArgumentTest[] | null>((joined, only) => (joined === null ? null : join(joined, only.test)), args);
+  onlies.reduce<readonly ArgumentTest[] | null>(
+    (joined, only) => (joined === null ? null : join(joined, only.test)),
+    args,
+  );
 
 /** A filter compares an argument once in a rule, so two tests of one argument become one; null when none can pass both. */
 const join = (args: readonly ArgumentTest[], forced: ArgumentTest): readonly ArgumentTest[] | null => {
@@ -51,7 +75,7 @@ const join = (args: readonly ArgumentTest[], forced: ArgumentTest): readonly Arg
   if (own === undefined) return [...args, forced];
   const [a, b] = [masked(own), masked(forced)];
   const both = (a.mask & b.mask) >>> 0;
-  if (((a.value & both) >>> 0) !== ((b.value & both) >>> 0)) return null;
+  if ((a.value & both) >>> 0 !== (b.value & both) >>> 0) return null;
   const joined = unmasked(forced.index, (a.mask | b.mask) >>> 0, (a.value | b.value) >>> 0, a.exact || b.exact);
   return args.map((test) => (test === own ? joined : test));
 };

@@ -23,11 +23,16 @@ if (!isZoneName(zone) || command.length === 0) {
 } else {
   const directory = await mkdtemp(join(tmpdir(), 'kerneld-trace-'));
   const trace = join(directory, 'trace');
-  const tracer = spawn('strace', ['-f', '-qq', '-o', trace, ...command], { stdio: ['ignore', 'inherit', 'inherit'], timeout: TRACE_TIMEOUT_MS });
+  const tracer = spawn('strace', ['-f', '-qq', '-o', trace, ...command], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    timeout: TRACE_TIMEOUT_MS,
+  });
   await once(tracer, 'close');
   const proposals = planProposals(parseTrace(await readFile(trace, 'utf8')), ALLOWLISTS[zone], DENY_TABLE);
   for (const { name, calls, verdict, why } of proposals.toSorted((a, b) => a.verdict.localeCompare(b.verdict))) {
-    process.stdout.write(`${verdict.padEnd(9)} ${name.padEnd(20)} ${String(calls).padStart(7)}  ${why.slice(0, 120)}\n`);
+    process.stdout.write(
+      `${verdict.padEnd(9)} ${name.padEnd(20)} ${String(calls).padStart(7)}  ${why.slice(0, 120)}\n`,
+    );
   }
   await rm(directory, { recursive: true });
 }

@@ -13,7 +13,7 @@ const THREAD_ONLY: ArgumentTest = { index: 0, op: 'SCMP_CMP_MASKED_EQ', value: T
 export const ZONE_DIFFERENCES: readonly ZoneDifference[] = [
   {
     name: 'start-process',
-    why: 'a second process survives the replacement of the first one\'s code, hides from its accounts and makes fork bombs; with threads only, execve can at most replace the agent by another Node',
+    why: "a second process survives the replacement of the first one's code, hides from its accounts and makes fork bombs; with threads only, execve can at most replace the agent by another Node",
     rows: [
       { names: ['clone'], why: 'fork and posix_spawn of libc' },
       { names: ['fork', 'vfork'], why: 'the old calls on x86_64' },
@@ -31,7 +31,12 @@ export const ZONE_DIFFERENCES: readonly ZoneDifference[] = [
     why: 'locks live in kernel memory, one object each, and serve programs that share files: one-shot code shares none (so node:sqlite works on files in stable only)',
     rows: [
       { names: ['flock'], why: 'locks of whole files' },
-      ...oneOf('fcntl', 1, { F_GETLK: 5, F_SETLK: 6, F_SETLKW: 7, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_OFD_SETLKW: 38 }, 'locks of ranges'),
+      ...oneOf(
+        'fcntl',
+        1,
+        { F_GETLK: 5, F_SETLK: 6, F_SETLKW: 7, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_OFD_SETLKW: 38 },
+        'locks of ranges',
+      ),
     ],
   },
   {
@@ -47,6 +52,4 @@ export const ZONE_DIFFERENCES: readonly ZoneDifference[] = [
 ];
 
 /** Rows that only `sandbox` has: the narrower form of what a difference gives to `stable`. */
-export const SANDBOX_ONLY: readonly AllowRow[] = [
-  { names: ['clone'], args: [THREAD_ONLY], why: 'threads only' },
-];
+export const SANDBOX_ONLY: readonly AllowRow[] = [{ names: ['clone'], args: [THREAD_ONLY], why: 'threads only' }];

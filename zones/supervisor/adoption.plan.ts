@@ -33,7 +33,8 @@ const obstacle = (
   if (place === undefined) return 'nothing that is wanted fits it';
   if (record.digest !== place.digest || record.generation !== place.generation) return 'another version is wanted';
   if (record.configDigest !== place.configDigest) return 'its configuration values changed';
-  if (record.specDigest !== place.specDigest || facts.specDigest !== place.specDigest) return 'its specification changed';
+  if (record.specDigest !== place.specDigest || facts.specDigest !== place.specDigest)
+    return 'its specification changed';
   return null;
 };
 

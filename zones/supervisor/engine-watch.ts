@@ -84,16 +84,23 @@ export const watchEngine = (ports: {
     ended.signal.addEventListener('abort', stop, { once: true });
     let asking: Promise<void> = Promise.resolve();
     try {
-      const facts = await engine.facts(AbortSignal.any([connection.signal, AbortSignal.timeout(ports.settings().timeoutMs)]));
+      const facts = await engine.facts(
+        AbortSignal.any([connection.signal, AbortSignal.timeout(ports.settings().timeoutMs)]),
+      );
       asking = keepAsking(connection);
       const onOpen = (): void => {
         status = { state: 'reachable', facts, reason: null };
         ports.onReachable(facts);
         ports.onChange();
       };
-      await engine.follow(ports.home, onOpen, (event) => {
-        if (event.kind === 'containerDied') ports.onDied(event.container);
-      }, connection.signal);
+      await engine.follow(
+        ports.home,
+        onOpen,
+        (event) => {
+          if (event.kind === 'containerDied') ports.onDied(event.container);
+        },
+        connection.signal,
+      );
       if (!ended.signal.aborted) setUnreachable(status.reason ?? 'its event stream ended');
     } catch (thrown) {
       if (!ended.signal.aborted) setUnreachable(toKernelError(thrown).message);

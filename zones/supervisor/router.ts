@@ -31,11 +31,16 @@ export type Router = {
 };
 
 const describe = (issues: readonly ValueIssue[]): string =>
-  issues.slice(0, MAX_ISSUES_SHOWN).map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('; ');
+  issues
+    .slice(0, MAX_ISSUES_SHOWN)
+    .map(({ pointer, message }) => `${pointer || '/'}: ${message}`)
+    .join('; ');
 
 const check = (issues: readonly ValueIssue[], code: 'INVALID_PARAMS' | 'RESULT_INVALID', what: string): void => {
   if (issues.length === 0) return;
-  throw new KernelError(code, `${what}: ${describe(issues)}`, { context: { issues: issues.slice(0, MAX_ISSUES_SHOWN) } });
+  throw new KernelError(code, `${what}: ${describe(issues)}`, {
+    context: { issues: issues.slice(0, MAX_ISSUES_SHOWN) },
+  });
 };
 
 /** The ready instance with the fewest calls in flight. */
@@ -64,7 +69,9 @@ const hopeless = ({ desired, units }: RoutedModule): KernelError | null => {
     });
   }
   if (states.every((state) => state.kind === 'stopped' || state.kind === 'stopping' || state.kind === 'quarantined')) {
-    return new KernelError('MODULE_UNAVAILABLE', `${desired.name} is stopped, or zone ${desired.zone} is`, { retryAfterMs: 1_000 });
+    return new KernelError('MODULE_UNAVAILABLE', `${desired.name} is stopped, or zone ${desired.zone} is`, {
+      retryAfterMs: 1_000,
+    });
   }
   return null;
 };
@@ -91,7 +98,10 @@ export const createRouter = (ports: {
 
   const find = (module: string): RoutedModule => {
     const routed = ports.find(module);
-    if (routed === null) throw new KernelError('MODULE_NOT_FOUND', `no module ${JSON.stringify(module)} is installed`, { remedy: 'kernelctl module ls shows what is.' });
+    if (routed === null)
+      throw new KernelError('MODULE_NOT_FOUND', `no module ${JSON.stringify(module)} is installed`, {
+        remedy: 'kernelctl module ls shows what is.',
+      });
     return routed;
   };
 
@@ -105,7 +115,9 @@ export const createRouter = (ports: {
       if (error !== null) throw error;
       if (signal.aborted) throw new KernelError('CANCELLED', 'the caller withdrew the call');
       if (ports.clock.monotonicMs() >= untilMs) {
-        throw new KernelError('MODULE_UNAVAILABLE', `no instance of ${module} became ready in time`, { retryAfterMs: 1_000 });
+        throw new KernelError('MODULE_UNAVAILABLE', `no instance of ${module} became ready in time`, {
+          retryAfterMs: 1_000,
+        });
       }
       if (waiters.size >= MAX_WAITING) {
         throw new KernelError('LIMIT_EXCEEDED', 'too many calls wait for instances', { retryAfterMs: WAIT_RETRY_MS });
@@ -118,7 +130,12 @@ export const createRouter = (ports: {
     module: string,
     name: string,
     params: unknown,
-    { untilMs, allowedMs, signal, idempotent }: { untilMs: number; allowedMs: number; signal: AbortSignal; idempotent: boolean },
+    {
+      untilMs,
+      allowedMs,
+      signal,
+      idempotent,
+    }: { untilMs: number; allowedMs: number; signal: AbortSignal; idempotent: boolean },
   ): Promise<unknown> => {
     for (let tries = 1; ; tries += 1) {
       const instance = leastLoaded(find(module).units) ?? (await awaitInstance(module, untilMs, signal));
@@ -138,7 +155,9 @@ export const createRouter = (ports: {
       const contract = desired.functions.get(name);
       if (contract === undefined) {
         const known = [...desired.functions.keys()].join(', ') || 'none';
-        throw new KernelError('FUNCTION_NOT_FOUND', `${module} declares no function ${JSON.stringify(name)}`, { remedy: `It declares: ${known}.` });
+        throw new KernelError('FUNCTION_NOT_FOUND', `${module} declares no function ${JSON.stringify(name)}`, {
+          remedy: `It declares: ${known}.`,
+        });
       }
       check(contract.checkParams(params), 'INVALID_PARAMS', `the parameters of ${module}.${name} do not fit`);
       // What the manifest allows is for the function itself; an instance that is being replaced is waited for as
@@ -146,8 +165,17 @@ export const createRouter = (ports: {
       const waitMs = ports.defaultTimeoutMs();
       const allowedMs = contract.timeoutMs ?? waitMs;
       const untilMs = ports.clock.monotonicMs() + Math.min(timeoutMs ?? Infinity, waitMs + allowedMs);
-      const result = await attempt(module, name, params, { untilMs, allowedMs, signal, idempotent: contract.idempotent });
-      check(contract.checkResult(result), 'RESULT_INVALID', `the result of ${module}.${name} does not fit its declaration`);
+      const result = await attempt(module, name, params, {
+        untilMs,
+        allowedMs,
+        signal,
+        idempotent: contract.idempotent,
+      });
+      check(
+        contract.checkResult(result),
+        'RESULT_INVALID',
+        `the result of ${module}.${name} does not fit its declaration`,
+      );
       return result;
     },
     wake: () => {

@@ -24,7 +24,11 @@ export type SupervisorPorts = Omit<ZoneRuntimePorts, 'onChange' | 'known'> & {
 
 export type Supervisor = {
   readonly zones: ReadonlyMap<ZoneName, ZoneRuntime>;
-  readonly engine: () => { readonly state: 'reachable' | 'unreachable' | 'unknown'; readonly facts: EngineFacts | null; readonly reason: string | null };
+  readonly engine: () => {
+    readonly state: 'reachable' | 'unreachable' | 'unknown';
+    readonly facts: EngineFacts | null;
+    readonly reason: string | null;
+  };
   /** Begins to watch the engine. Zones start by `startZone`. */
   readonly open: () => void;
   readonly setDesired: (modules: readonly DesiredModule[]) => void;
@@ -97,13 +101,17 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
       const key = `module:${module}`;
       const state = zone.state();
       const raised = state.kind === 'degraded' && key in state.faults;
-      if (quarantined && !raised && state.kind === 'ready') zone.send({ kind: 'faultRaised', key, reason: `${desired.tier} module ${module} is in quarantine` });
+      if (quarantined && !raised && state.kind === 'ready')
+        zone.send({ kind: 'faultRaised', key, reason: `${desired.tier} module ${module} is in quarantine` });
       if (!quarantined && raised) zone.send({ kind: 'faultCleared', key });
     }
   };
 
   const watch: EngineWatch = watchEngine({
-    engine, clock, log, home: ports.home,
+    engine,
+    clock,
+    log,
+    home: ports.home,
     settings: () => ports.config().engine,
     onReachable: (facts) => {
       ports.report({ kind: 'engine.reachable', severity: 'info', reason: `engine ${facts.version} answers` });
@@ -115,7 +123,8 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
     },
     onUnreachable: (reason) => {
       ports.report({ kind: 'engine.unreachable', severity: 'error', code: 'ENGINE_UNREACHABLE', reason });
-      for (const zone of zones.values()) zone.send({ kind: 'faultRaised', key: 'engine', reason: `the engine does not answer: ${reason}` });
+      for (const zone of zones.values())
+        zone.send({ kind: 'faultRaised', key: 'engine', reason: `the engine does not answer: ${reason}` });
     },
     onDied: (container) => {
       for (const zone of zones.values()) {
@@ -130,7 +139,9 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
   const sweep = async (): Promise<void> => {
     for (const zone of zones.values()) {
       try {
-        await zone.sweep(AbortSignal.any([ended.signal, AbortSignal.timeout(ports.config().lifecycle.componentTimeoutMs)]));
+        await zone.sweep(
+          AbortSignal.any([ended.signal, AbortSignal.timeout(ports.config().lifecycle.componentTimeoutMs)]),
+        );
       } catch (thrown) {
         log.warn('the sweep did not finish', { zone: zone.zone, reason: toKernelError(thrown).message });
       }

@@ -40,15 +40,21 @@ export const instanceRows = (units: readonly Unit[]): InstanceRow[] =>
   units.flatMap((unit) => unit.instances().map((instance) => instanceRow(unit, instance)));
 
 /** The phase of a module from the states of its units, the worst part deciding. */
-export const modulePhase = (units: readonly Unit[]): { readonly phase: ModulePhase; readonly reason: string | null } => {
+export const modulePhase = (
+  units: readonly Unit[],
+): { readonly phase: ModulePhase; readonly reason: string | null } => {
   const states = units.map((unit) => unit.state());
   const count = (kind: string): number => states.filter((state) => state.kind === kind).length;
   const reasonOf = (kind: string): string | null => units.find((unit) => unit.state().kind === kind)?.reason() ?? null;
-  if (states.length === 0 || count('stopped') + count('stopping') === states.length) return { phase: 'stopped', reason: reasonOf('stopped') };
+  if (states.length === 0 || count('stopped') + count('stopping') === states.length)
+    return { phase: 'stopped', reason: reasonOf('stopped') };
   if (count('running') === states.length) return { phase: 'running', reason: null };
   if (count('running') > 0) {
     const amiss = states.find((state) => state.kind !== 'running')!.kind;
-    return { phase: 'degraded', reason: `${count('running')} of ${states.length} instances run; ${amiss}: ${reasonOf(amiss) ?? ''}` };
+    return {
+      phase: 'degraded',
+      reason: `${count('running')} of ${states.length} instances run; ${amiss}: ${reasonOf(amiss) ?? ''}`,
+    };
   }
   if (count('quarantined') > 0) return { phase: 'quarantined', reason: reasonOf('quarantined') };
   if (count('backoff') > 0) return { phase: 'backoff', reason: reasonOf('backoff') };
@@ -62,7 +68,12 @@ export const zoneRow = (zone: ZoneRuntime): Status['zones'][number] => ({
   instances: instanceRows(unitsOf(zone)),
 });
 
-const instanceDetail = async (unit: Unit, instance: Instance, ports: { clock: Clock; engine: EnginePort }, signal: AbortSignal) => {
+const instanceDetail = async (
+  unit: Unit,
+  instance: Instance,
+  ports: { clock: Clock; engine: EnginePort },
+  signal: AbortSignal,
+) => {
   const container = instance.container();
   const startedAtMs = instance.startedAtMs();
   let isolation: unknown = null;
@@ -102,7 +113,10 @@ export const inspectZone = async (
     image: blueprint?.image ?? null,
     runtime: config.runtime,
     limits: {
-      memoryBytes: config.memoryBytes, cpus: config.cpus, maxInstances: config.maxInstances, instance: { ...config.instance },
+      memoryBytes: config.memoryBytes,
+      cpus: config.cpus,
+      maxInstances: config.maxInstances,
+      instance: { ...config.instance },
     },
     used: {
       memoryBytes: pairs.reduce((sum, { instance }) => sum + instance.spec.memoryBytes, 0),

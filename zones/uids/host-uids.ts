@@ -38,7 +38,9 @@ export const readHostUids = async (sources: HostUidSources = {}): Promise<readon
 
 const missing = (error: NodeJS.ErrnoException): string => {
   if (error.code === 'ENOENT') return '';
-  throw new KernelError('UID_UNAVAILABLE', `the user ids of this machine cannot be read: ${error.message}`, { cause: error });
+  throw new KernelError('UID_UNAVAILABLE', `the user ids of this machine cannot be read: ${error.message}`, {
+    cause: error,
+  });
 };
 
 /**
@@ -47,22 +49,38 @@ const missing = (error: NodeJS.ErrnoException): string => {
  *
  * @throws KernelError `UID_UNAVAILABLE` with a remedy
  */
-export const checkUidRange = (range: UidRange, claims: readonly UidClaim[], engine: { readonly usernsRemap: boolean }): void => {
+export const checkUidRange = (
+  range: UidRange,
+  claims: readonly UidClaim[],
+  engine: { readonly usernsRemap: boolean },
+): void => {
   if (engine.usernsRemap) {
     if (range.last < REMAP_COUNT) return;
-    throw new KernelError('UID_UNAVAILABLE', `the engine maps user ids (userns-remap), and ${range.first} to ${range.last} lie outside its map`, {
-      context: { range, mapped: REMAP_COUNT },
-      remedy: 'set instances.uidRange in kernel.yaml to a range below 65536, as 40000 to 40999',
-    });
+    throw new KernelError(
+      'UID_UNAVAILABLE',
+      `the engine maps user ids (userns-remap), and ${range.first} to ${range.last} lie outside its map`,
+      {
+        context: { range, mapped: REMAP_COUNT },
+        remedy: 'set instances.uidRange in kernel.yaml to a range below 65536, as 40000 to 40999',
+      },
+    );
   }
   const conflicts = findConflicts(range, claims);
   if (conflicts.length === 0) return;
-  const named = conflicts.slice(0, 5).map((claim) => (claim.first === claim.last ? `${claim.first} (${claim.by})` : `${claim.first}-${claim.last} (${claim.by})`));
+  const named = conflicts
+    .slice(0, 5)
+    .map((claim) =>
+      claim.first === claim.last ? `${claim.first} (${claim.by})` : `${claim.first}-${claim.last} (${claim.by})`,
+    );
   const more = conflicts.length > 5 ? ` and ${conflicts.length - 5} more` : '';
-  throw new KernelError('UID_UNAVAILABLE', `user ids from ${range.first} to ${range.last} are taken: ${named.join(', ')}${more}`, {
-    context: { range, conflicts: conflicts.slice(0, 20) },
-    remedy: 'set instances.uidRange in kernel.yaml to a range that no account and no line of /etc/subuid has',
-  });
+  throw new KernelError(
+    'UID_UNAVAILABLE',
+    `user ids from ${range.first} to ${range.last} are taken: ${named.join(', ')}${more}`,
+    {
+      context: { range, conflicts: conflicts.slice(0, 20) },
+      remedy: 'set instances.uidRange in kernel.yaml to a range that no account and no line of /etc/subuid has',
+    },
+  );
 };
 
 /** Size of the map that dockerd makes from /etc/subuid for its remap user. */

@@ -9,9 +9,7 @@ export type UidClaim = UidRange & { readonly by: string };
 export const findConflicts = (range: UidRange, claims: readonly UidClaim[]): readonly UidClaim[] =>
   claims.filter((claim) => claim.first <= range.last && claim.last >= range.first);
 
-export type UidChoice =
-  | { readonly ok: true; readonly uid: number }
-  | { readonly ok: false; readonly reason: string };
+export type UidChoice = { readonly ok: true; readonly uid: number } | { readonly ok: false; readonly reason: string };
 
 /**
  * The next free uid after `after` (null: from the start), going round. A uid that was just freed rests longest:

@@ -1,5 +1,12 @@
 /** Executes what `unit.machine.ts` decides: fills one place of a module with one instance after another. */
-import { createUnitStep, newUnit, type RestartPolicy, type UnitEffect, type UnitEvent, type UnitState } from '../../Kernel/core/watchdog/unit.machine.ts';
+import {
+  createUnitStep,
+  newUnit,
+  type RestartPolicy,
+  type UnitEffect,
+  type UnitEvent,
+  type UnitState,
+} from '../../Kernel/core/watchdog/unit.machine.ts';
 import { createActor } from '../../Kernel/contract/machine.ts';
 import type { InstanceId, ModuleName, ZoneName } from '../../Kernel/contract/ids.ts';
 import type { InstanceExit, KernelEvent } from '../../Kernel/contract/operations/shapes.ts';
@@ -17,9 +24,12 @@ export type UnitPorts = {
   readonly policy: () => RestartPolicy;
   readonly report: Report;
   /** Admits, makes and starts an instance; throws KernelError when the host cannot. */
-  readonly makeInstance: (unit: { readonly restarts: number; readonly index: number }, owner: InstanceOwner) => Instance;
+  readonly makeInstance: (
+    unit: { readonly restarts: number; readonly index: number },
+    owner: InstanceOwner,
+  ) => Instance;
   /** Takes over an instance that runs already. */
-  readonly takeOver: (facts: ContainerFacts, owner: InstanceOwner) => Instance;
+  readonly takeOver: (facts: ContainerFacts, restarts: number, owner: InstanceOwner) => Instance;
   readonly onChange: () => void;
 };
 
@@ -93,8 +103,13 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
       lastExit = exit;
       const expected = exit.cause === 'operator' || exit.cause === 'replaced';
       report({
-        kind: 'instance.gone', severity: expected ? 'info' : 'warn', zone, module,
-        ...(idOf() === null ? {} : { instance: idOf()! }), code: exit.cause, reason: exit.detail,
+        kind: 'instance.gone',
+        severity: expected ? 'info' : 'warn',
+        zone,
+        module,
+        ...(idOf() === null ? {} : { instance: idOf()! }),
+        code: exit.cause,
+        reason: exit.detail,
         details: { exitCode: exit.exitCode, signal: exit.signal, oomKilled: exit.oomKilled },
       });
       instances.delete(attempt);
@@ -109,13 +124,22 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
     let id: InstanceId | null = null;
     try {
       const { restarts } = actor.state().history;
-      const instance = ports.makeInstance({ restarts, index }, ownerOf(attempt, () => id));
+      const instance = ports.makeInstance(
+        { restarts, index },
+        ownerOf(attempt, () => id),
+      );
       id = instance.id;
       instances.set(attempt, instance);
     } catch (thrown) {
       const error = toKernelError(thrown);
       ports.log.warn('an instance could not be started', { zone, module, code: error.code, reason: error.message });
-      actor.send({ kind: 'instanceLost', attempt, reason: `${error.code}: ${error.message}`, fault: 'host', jitter: ports.random.unit() });
+      actor.send({
+        kind: 'instanceLost',
+        attempt,
+        reason: `${error.code}: ${error.message}`,
+        fault: 'host',
+        jitter: ports.random.unit(),
+      });
     }
   };
 
@@ -130,17 +154,28 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
         return;
       }
       case 'setBackoff':
-        cancelBackoff = clock.after(effect.delayMs, () => actor.send({ kind: 'backoffElapsed', attempt: effect.attempt }));
+        cancelBackoff = clock.after(effect.delayMs, () =>
+          actor.send({ kind: 'backoffElapsed', attempt: effect.attempt }),
+        );
         return;
       case 'clearBackoff':
         return cancelBackoff();
       case 'setStable':
-        cancelStable = clock.after(effect.delayMs, () => actor.send({ kind: 'stableElapsed', attempt: effect.attempt }));
+        cancelStable = clock.after(effect.delayMs, () =>
+          actor.send({ kind: 'stableElapsed', attempt: effect.attempt }),
+        );
         return;
       case 'clearStable':
         return cancelStable();
       case 'tellQuarantined':
-        return report({ kind: 'module.quarantined', severity: 'error', zone, module, code: 'MODULE_QUARANTINED', reason: effect.reason });
+        return report({
+          kind: 'module.quarantined',
+          severity: 'error',
+          zone,
+          module,
+          code: 'MODULE_QUARANTINED',
+          reason: effect.reason,
+        });
     }
   };
 
@@ -165,7 +200,14 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
     adopt: (facts, restarts) => {
       actor.send({ kind: 'adopted', instance: facts.instance!, restarts });
       const { attempt } = actor.state();
-      instances.set(attempt, ports.takeOver(facts, ownerOf(attempt, () => facts.instance)));
+      instances.set(
+        attempt,
+        ports.takeOver(
+          facts,
+          restarts,
+          ownerOf(attempt, () => facts.instance),
+        ),
+      );
     },
     stopped: () =>
       new Promise((resolve) => {

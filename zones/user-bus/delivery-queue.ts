@@ -10,14 +10,14 @@ export type DeliveryQueue<T> = {
   readonly lost: () => number;
 };
 
-/** Holds at most `maxLength`; one more pushes out the oldest. */
-export const createDeliveryQueue = <T>(maxLength: number): DeliveryQueue<T> => {
+/** Holds at most `maxLength`, which may change; one more pushes out the oldest. */
+export const createDeliveryQueue = <T>(maxLength: () => number): DeliveryQueue<T> => {
   const messages: T[] = [];
   let lost = 0;
   return {
     push: (message) => {
       messages.push(message);
-      while (messages.length > maxLength) {
+      while (messages.length > maxLength()) {
         messages.shift();
         lost += 1;
       }

@@ -17,7 +17,8 @@ export const judgeTopic = (
   use: 'publish' | 'subscribe',
 ): TopicVerdict => {
   // The pattern admits ASCII only, so characters are bytes.
-  if (!TOPIC_PATTERN.test(topic)) return { allowed: false, code: 'INVALID_PARAMS', reason: 'the topic is not well formed' };
+  if (!TOPIC_PATTERN.test(topic))
+    return { allowed: false, code: 'INVALID_PARAMS', reason: 'the topic is not well formed' };
   if (topic.length > maxTopicBytes) {
     return { allowed: false, code: 'INVALID_PARAMS', reason: `the topic is longer than ${maxTopicBytes} bytes` };
   }

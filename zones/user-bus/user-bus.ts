@@ -61,10 +61,15 @@ export type UserBus = Disposable & {
 /** How often receivers that did not read are tried again. */
 const DRAIN_MS = 20;
 
-type Receiver = { readonly member: BusMember; readonly topics: Set<string>; readonly queue: DeliveryQueue<BusDeliverParams> };
+type Receiver = {
+  readonly member: BusMember;
+  readonly topics: Set<string>;
+  readonly queue: DeliveryQueue<BusDeliverParams>;
+};
 type Rate = { bucket: TokenBucket; members: number };
 
-export const createUserBus = (options: { readonly limits: UserBusLimits; readonly clock: Clock }): UserBus => {
+/** `limits` are asked for at each use, so that a reload of the configuration holds at once. */
+export const createUserBus = (options: { readonly limits: () => UserBusLimits; readonly clock: Clock }): UserBus => {
   const { limits, clock } = options;
   const receivers = new Set<Receiver>();
   const byTopic = new Map<string, Set<Receiver>>();
@@ -89,31 +94,34 @@ export const createUserBus = (options: { readonly limits: UserBusLimits; readonl
   };
 
   const check = (topic: string, member: BusMember, use: 'publish' | 'subscribe'): void => {
-    const verdict = judgeTopic(topic, member.allow[use], limits.maxTopicBytes, use);
+    const verdict = judgeTopic(topic, member.allow[use], limits().maxTopicBytes, use);
     if (!verdict.allowed) throw new KernelError(verdict.code, verdict.reason);
   };
   const spend = (module: ModuleName): void => {
     const rate = rates.get(module);
     if (rate === undefined) throw new KernelError('UNAVAILABLE', 'the instance has left the bus');
-    const { state, taken, retryAfterMs } = takeToken(rate.bucket, limits.messagesPerSecond, clock.monotonicMs());
+    const { messagesPerSecond } = limits();
+    const { state, taken, retryAfterMs } = takeToken(rate.bucket, messagesPerSecond, clock.monotonicMs());
     rate.bucket = state;
     if (!taken) {
-      throw new KernelError('QUOTA_EXCEEDED', `over ${limits.messagesPerSecond} messages a second`, { retryAfterMs });
+      throw new KernelError('QUOTA_EXCEEDED', `over ${messagesPerSecond} messages a second`, { retryAfterMs });
     }
   };
   const checkPayload = (payload: unknown): void => {
     const text = JSON.stringify(payload);
     if (text === undefined) throw new KernelError('INVALID_PARAMS', 'the payload is not JSON');
-    if (Buffer.byteLength(text) > limits.maxPayloadBytes) {
-      throw new KernelError('PAYLOAD_TOO_LARGE', `the payload is larger than ${limits.maxPayloadBytes} bytes`);
+    const { maxPayloadBytes } = limits();
+    if (Buffer.byteLength(text) > maxPayloadBytes) {
+      throw new KernelError('PAYLOAD_TOO_LARGE', `the payload is larger than ${maxPayloadBytes} bytes`);
     }
   };
 
   const join = (member: BusMember): BusMembership => {
-    const receiver: Receiver = { member, topics: new Set(), queue: createDeliveryQueue(limits.queueLength) };
+    const receiver: Receiver = { member, topics: new Set(), queue: createDeliveryQueue(() => limits().queueLength) };
     receivers.add(receiver);
     const rate = rates.get(member.module) ?? {
-      bucket: newTokenBucket(limits.messagesPerSecond, clock.monotonicMs()), members: 0,
+      bucket: newTokenBucket(limits().messagesPerSecond, clock.monotonicMs()),
+      members: 0,
     };
     rate.members += 1;
     rates.set(member.module, rate);
@@ -149,8 +157,9 @@ export const createUserBus = (options: { readonly limits: UserBusLimits; readonl
       if (!receivers.has(receiver)) throw new KernelError('UNAVAILABLE', 'the instance has left the bus');
       check(topic, member, 'subscribe');
       if (receiver.topics.has(topic)) return;
-      if (receiver.topics.size >= limits.maxSubscriptions) {
-        throw new KernelError('QUOTA_EXCEEDED', `over ${limits.maxSubscriptions} subscriptions`);
+      const { maxSubscriptions } = limits();
+      if (receiver.topics.size >= maxSubscriptions) {
+        throw new KernelError('QUOTA_EXCEEDED', `over ${maxSubscriptions} subscriptions`);
       }
       receiver.topics.add(topic);
       const subscribers = byTopic.get(topic) ?? new Set();

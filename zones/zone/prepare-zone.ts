@@ -42,9 +42,15 @@ export type PrepareZonePorts = {
 const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** The profile of a zone: its own in config/seccomp, or a file that kernel.yaml names. */
-const readProfile = async (ports: PrepareZonePorts, zone: ZoneName): Promise<{ name: string; text: string; allowed: number }> => {
+const readProfile = async (
+  ports: PrepareZonePorts,
+  zone: ZoneName,
+): Promise<{ name: string; text: string; allowed: number }> => {
   const named = ports.config().zones[zone].seccomp;
-  const file = named === null ? join(ports.projectDirectory, 'config/seccomp', `${zone}.json`) : resolve(dirname(ports.configFile), named);
+  const file =
+    named === null
+      ? join(ports.projectDirectory, 'config/seccomp', `${zone}.json`)
+      : resolve(dirname(ports.configFile), named);
   try {
     const profile = JSON.parse(await readFile(file, 'utf8')) as { syscalls?: { names?: unknown[]; action?: string }[] };
     const allowed = new Set(
@@ -52,14 +58,21 @@ const readProfile = async (ports: PrepareZonePorts, zone: ZoneName): Promise<{ n
     ).size;
     return { name: named ?? zone, text: JSON.stringify(profile), allowed };
   } catch (thrown) {
-    throw new KernelError('CONFIG_INVALID', `the seccomp profile ${file} cannot be used: ${toKernelError(thrown).message}`, {
-      cause: thrown, remedy: `Correct zones.${zone}.seccomp in kernel.yaml, or leave it out.`,
-    });
+    throw new KernelError(
+      'CONFIG_INVALID',
+      `the seccomp profile ${file} cannot be used: ${toKernelError(thrown).message}`,
+      {
+        cause: thrown,
+        remedy: `Correct zones.${zone}.seccomp in kernel.yaml, or leave it out.`,
+      },
+    );
   }
 };
 
 /** Prepares zones; ids of probes in progress are in `probing`, so that no sweep takes them for orphans. */
-export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation & { readonly probing: () => ReadonlySet<InstanceId> } => {
+export const createZonePreparation = (
+  ports: PrepareZonePorts,
+): ZonePreparation & { readonly probing: () => ReadonlySet<InstanceId> } => {
   const probing = new Set<InstanceId>();
   let building: Promise<string> | null = null;
 
@@ -69,8 +82,14 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation 
     const [agent, probe] = [await bundle('zones/agent/main.ts'), await bundle('zones/probe/probe.ts')];
     const image = await ensureZoneImage(
       {
-        images: ports.engine.images, nodePath: process.execPath, agent, probe, cacheDirectory,
-        clock: ports.clock, log: ports.log, buildTimeoutMs: BUILD_TIMEOUT_MS,
+        images: ports.engine.images,
+        nodePath: process.execPath,
+        agent,
+        probe,
+        cacheDirectory,
+        clock: ports.clock,
+        log: ports.log,
+        buildTimeoutMs: BUILD_TIMEOUT_MS,
       },
       signal,
     );
@@ -104,9 +123,13 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation 
     }
     const { runtime } = ports.config().zones[zone];
     if (!facts.runtimes.includes(runtime)) {
-      throw new KernelError('ENGINE_UNSUITABLE', `the engine has no runtime ${runtime}; it has ${facts.runtimes.join(', ')}`, {
-        remedy: `Correct zones.${zone}.runtime in kernel.yaml.`,
-      });
+      throw new KernelError(
+        'ENGINE_UNSUITABLE',
+        `the engine has no runtime ${runtime}; it has ${facts.runtimes.join(', ')}`,
+        {
+          remedy: `Correct zones.${zone}.runtime in kernel.yaml.`,
+        },
+      );
     }
     checkUidRange(ports.config().instances.uidRange, await ports.claims(), facts);
   };
@@ -127,7 +150,13 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation 
           planInstanceSpec(
             ports.home,
             {
-              zone, image, runtime, seccompProfile: profile.text, orphanTimeoutMs, nofile: instance.nofile, moduleTmpBytes: instance.moduleTmpBytes,
+              zone,
+              image,
+              runtime,
+              seccompProfile: profile.text,
+              orphanTimeoutMs,
+              nofile: instance.nofile,
+              moduleTmpBytes: instance.moduleTmpBytes,
               memoryBytes: resources.memoryBytes ?? instance.memoryBytes,
               cpus: resources.cpus ?? instance.cpus,
               pids: resources.pids ?? instance.pids,
@@ -146,7 +175,10 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparation 
           const uid = await ports.uids.lease(signal);
           try {
             const spec = { ...blueprint.template({}), instance, uid, directory };
-            const report = await runProbe({ engine: ports.engine, clock: ports.clock, spec, timeoutMs: PROBE_TIMEOUT_MS }, signal);
+            const report = await runProbe(
+              { engine: ports.engine, clock: ports.clock, spec, timeoutMs: PROBE_TIMEOUT_MS },
+              signal,
+            );
             ports.uids.release(uid);
             return report;
           } catch (thrown) {

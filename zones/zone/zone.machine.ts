@@ -27,7 +27,13 @@ export type ZoneEvent =
   | { readonly kind: 'stopRequested'; readonly reason: string }
   | { readonly kind: 'restartRequested' }
   | { readonly kind: 'prepared'; readonly attempt: number }
-  | { readonly kind: 'prepareFailed'; readonly attempt: number; readonly code: ErrorCode; readonly reason: string; readonly retry: boolean }
+  | {
+      readonly kind: 'prepareFailed';
+      readonly attempt: number;
+      readonly code: ErrorCode;
+      readonly reason: string;
+      readonly retry: boolean;
+    }
   | { readonly kind: 'retryElapsed'; readonly attempt: number }
   | { readonly kind: 'drained'; readonly attempt: number }
   | { readonly kind: 'faultRaised'; readonly key: string; readonly reason: string }
@@ -59,13 +65,18 @@ const drain = (state: ZoneState, restart: boolean, reason: string): ZoneDecision
   reason,
 });
 
-const requested = (state: ZoneState, event: Extract<ZoneEvent, { kind: 'startRequested' | 'stopRequested' | 'restartRequested' }>): ZoneDecision => {
+const requested = (
+  state: ZoneState,
+  event: Extract<ZoneEvent, { kind: 'startRequested' | 'stopRequested' | 'restartRequested' }>,
+): ZoneDecision => {
   const wantsStop = event.kind === 'stopRequested';
   const reason = wantsStop ? event.reason : event.kind === 'restartRequested' ? 'asked to restart' : 'asked to start';
   switch (state.kind) {
     case 'stopped':
     case 'failed':
-      return wantsStop ? { state: { kind: 'stopped', attempt: state.attempt, reason }, effects: [], reason } : start(state, reason);
+      return wantsStop
+        ? { state: { kind: 'stopped', attempt: state.attempt, reason }, effects: [], reason }
+        : start(state, reason);
     case 'starting':
       // Adopted instances may run already: a stop drains whatever is there.
       return wantsStop ? drain(state, false, reason) : ignored(state, 'already starting');
@@ -109,7 +120,11 @@ export const stepZone = (state: ZoneState, event: ZoneEvent): ZoneDecision => {
       return requested(state, event);
     case 'prepared':
       return state.kind === 'starting' && state.attempt === event.attempt
-        ? { state: { kind: 'ready', attempt: state.attempt }, effects: [{ kind: 'openUnits' }], reason: 'image and probe are in order' }
+        ? {
+            state: { kind: 'ready', attempt: state.attempt },
+            effects: [{ kind: 'openUnits' }],
+            reason: 'image and probe are in order',
+          }
         : ignored(state, 'from an earlier attempt');
     case 'prepareFailed':
       return state.kind === 'starting' && state.attempt === event.attempt
@@ -124,10 +139,15 @@ export const stepZone = (state: ZoneState, event: ZoneEvent): ZoneDecision => {
         ? start(state, 'trying again')
         : ignored(state, 'from an earlier attempt');
     case 'drained':
-      if (state.kind !== 'stopping' || state.attempt !== event.attempt) return ignored(state, 'from an earlier attempt');
+      if (state.kind !== 'stopping' || state.attempt !== event.attempt)
+        return ignored(state, 'from an earlier attempt');
       return state.restart
         ? start(state, 'restarting')
-        : { state: { kind: 'stopped', attempt: state.attempt, reason: state.reason }, effects: [], reason: state.reason };
+        : {
+            state: { kind: 'stopped', attempt: state.attempt, reason: state.reason },
+            effects: [],
+            reason: state.reason,
+          };
     case 'faultRaised':
       return faultRaised(state, event.key, event.reason);
     case 'faultCleared':

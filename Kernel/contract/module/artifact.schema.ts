@@ -9,8 +9,7 @@ import type { Digest } from '../ids.ts';
 import { MODULE_NAME_PATTERN } from '../ids.ts';
 import type { ModuleManifest } from './manifest.schema.ts';
 
-export const TARGETS_FILE = 'targets.json';
-export const MANIFEST_FILE = 'module.yaml';
+export { MANIFEST_FILE, TARGETS_FILE } from './artifact.constants.ts';
 
 /** Bounds of an artifact; over any of them it is refused with `ARTIFACT_INVALID`. */
 export const ARTIFACT_LIMITS = {

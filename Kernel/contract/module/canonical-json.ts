@@ -22,7 +22,8 @@ const writeText = (text: string): string => {
 export const canonicalJson = (value: unknown): string => {
   if (value === null || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return writeText(value);
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value === 0 ? 0 : value) : refuse('a fraction');
+  if (typeof value === 'number')
+    return Number.isSafeInteger(value) ? String(value === 0 ? 0 : value) : refuse('a fraction');
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object') return refuse(`a ${typeof value}`);
   const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));

@@ -10,7 +10,11 @@ type Fault = { readonly path: Path; readonly message: string; readonly expected:
 const unfit = (path: Path, schema: unknown, value: unknown): Fault[] => {
   const outcome = validate(compileSchema(schema), value);
   if (outcome.ok) return [];
-  return outcome.issues.slice(0, 5).map(({ pointer, message }) => ({ path, message: `${pointer || 'the value'}: ${message}`, expected: 'what the function declares' }));
+  return outcome.issues.slice(0, 5).map(({ pointer, message }) => ({
+    path,
+    message: `${pointer || 'the value'}: ${message}`,
+    expected: 'what the function declares',
+  }));
 };
 
 /** Faults of all cases; a case that its own function would refuse could only ever fail. */

@@ -1,5 +1,5 @@
 /** Turns what zod says into what the author of a `module.yaml` can use: place, expectation, nearest key. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { findNearestKey } from './nearest-key.ts';
 import { manifestSchema, RESERVED_KEYS } from './manifest.schema.ts';
 import type { Path, Source } from './manifest-source.ts';
@@ -22,14 +22,21 @@ const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 
 
 /** Writes a path as an author reads it: `functions.hello.params`, `dryRun[0]`. */
 export const showPath = (path: Path): string =>
-  shorten(path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join(''));
+  shorten(
+    path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join(''),
+  );
 
 /** Makes an issue at a path of the source. */
 export const issueAt = (
   source: Source,
   file: string,
   path: Path,
-  told: { readonly message: string; readonly expected: string; readonly suggestion?: string | undefined; readonly part?: 'key' | 'value' },
+  told: {
+    readonly message: string;
+    readonly expected: string;
+    readonly suggestion?: string | undefined;
+    readonly part?: 'key' | 'value';
+  },
 ): ManifestIssue => ({
   file,
   ...source.locate(path, told.part),
@@ -49,7 +56,11 @@ const unwrap = (schema: z.core.$ZodType): z.core.$ZodType => {
 const knownKeysAt = (path: Path): readonly string[] => {
   let schema: z.core.$ZodType | undefined = unwrap(manifestSchema);
   for (const part of path) {
-    const def = unwrap(schema)._zod.def as { shape?: Record<string, z.core.$ZodType>; valueType?: z.core.$ZodType; element?: z.core.$ZodType };
+    const def = unwrap(schema)._zod.def as {
+      shape?: Record<string, z.core.$ZodType>;
+      valueType?: z.core.$ZodType;
+      element?: z.core.$ZodType;
+    };
     schema = def.shape?.[part] ?? def.valueType ?? def.element;
     if (schema === undefined) return [];
   }
@@ -58,12 +69,18 @@ const knownKeysAt = (path: Path): readonly string[] => {
 
 const expectedOf = (issue: z.core.$ZodIssue): string => {
   switch (issue.code) {
-    case 'invalid_type': return `a value of type ${issue.expected}`;
-    case 'invalid_value': return issue.values.map((value) => String(value)).join(', ');
-    case 'too_small': return `at least ${issue.minimum}`;
-    case 'too_big': return `at most ${issue.maximum}`;
-    case 'custom': return typeof issue.params?.['expected'] === 'string' ? issue.params['expected'] : issue.message;
-    default: return issue.message;
+    case 'invalid_type':
+      return `a value of type ${issue.expected}`;
+    case 'invalid_value':
+      return issue.values.map((value) => String(value)).join(', ');
+    case 'too_small':
+      return `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}`;
+    case 'custom':
+      return typeof issue.params?.['expected'] === 'string' ? issue.params['expected'] : issue.message;
+    default:
+      return issue.message;
   }
 };
 
@@ -91,7 +108,13 @@ export const describeIssue = (source: Source, file: string, issue: z.core.$ZodIs
   }
   if (issue.code === 'invalid_key') {
     const reason = issue.issues.map((inner) => inner.message).join('; ');
-    return [issueAt(source, file, path, { message: `${JSON.stringify(path.at(-1))} cannot be a key here`, expected: reason, part: 'key' })];
+    return [
+      issueAt(source, file, path, {
+        message: `${JSON.stringify(path.at(-1))} cannot be a key here`,
+        expected: reason,
+        part: 'key',
+      }),
+    ];
   }
   if (issue.code === 'invalid_type' && isMissing(source.value, path)) {
     return [issueAt(source, file, path, { message: `${showPath(path)} is missing`, expected: expectedOf(issue) })];
@@ -103,6 +126,14 @@ export const describeIssue = (source: Source, file: string, issue: z.core.$ZodIs
 };
 
 const nearestValue = (root: unknown, path: Path, values: readonly unknown[]): string | undefined => {
-  const value = path.reduce<unknown>((here, part) => (here as Record<string | number, unknown> | undefined)?.[part], root);
-  return typeof value === 'string' ? findNearestKey(value, values.filter((known) => typeof known === 'string')) : undefined;
+  const value = path.reduce<unknown>(
+    (here, part) => (here as Record<string | number, unknown> | undefined)?.[part],
+    root,
+  );
+  return typeof value === 'string'
+    ? findNearestKey(
+        value,
+        values.filter((known) => typeof known === 'string'),
+      )
+    : undefined;
 };

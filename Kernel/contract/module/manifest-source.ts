@@ -10,7 +10,12 @@ export const SOURCE_LIMITS = { bytes: 256 * 1024, depth: 64, nodes: 20_000, alia
 
 export type Path = readonly (string | number)[];
 export type Position = { readonly line: number; readonly column: number };
-export type SourceIssue = { readonly path: Path; readonly position: Position; readonly message: string; readonly expected: string };
+export type SourceIssue = {
+  readonly path: Path;
+  readonly position: Position;
+  readonly message: string;
+  readonly expected: string;
+};
 
 export type Source = {
   /** Plain JSON; undefined when there are issues. */
@@ -42,26 +47,36 @@ type Walk = {
 };
 
 const toKey = (key: unknown, path: Path): string => {
-  if (!isScalar(key) || key.value === null || typeof key.value === 'object') {
+  const value = isScalar(key) ? key.value : null;
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
     throw new Unreadable('this key is not a plain word', 'a text as key', path, key);
   }
-  const text = String(key.value);
+  const text = String(value);
   // Kept out of every object from here on: assigning it would change the prototype instead of a member.
   if (text === '__proto__') throw new Unreadable('the key __proto__ is not allowed', 'another name', path, key);
-  if (text.length > SOURCE_LIMITS.keyLength) throw new Unreadable('this key is too long', `at most ${SOURCE_LIMITS.keyLength} characters`, path, key);
+  if (text.length > SOURCE_LIMITS.keyLength)
+    throw new Unreadable('this key is too long', `at most ${SOURCE_LIMITS.keyLength} characters`, path, key);
   return text;
 };
 
 const toPlain = (walk: Walk, node: unknown, path: Path): unknown => {
   walk.nodes += 1;
-  if (walk.nodes > SOURCE_LIMITS.nodes) throw new Unreadable('too many values', `at most ${SOURCE_LIMITS.nodes}`, path, node);
-  if (path.length > SOURCE_LIMITS.depth) throw new Unreadable('nested too deep', `at most ${SOURCE_LIMITS.depth} levels`, path.slice(0, 4), node);
+  if (walk.nodes > SOURCE_LIMITS.nodes)
+    throw new Unreadable('too many values', `at most ${SOURCE_LIMITS.nodes}`, path, node);
+  if (path.length > SOURCE_LIMITS.depth)
+    throw new Unreadable('nested too deep', `at most ${SOURCE_LIMITS.depth} levels`, path.slice(0, 4), node);
   if (isAlias(node)) {
     walk.aliases += 1;
     const target = walk.anchors.get(node.source);
-    if (walk.aliases > SOURCE_LIMITS.aliases) throw new Unreadable('too many aliases', `at most ${SOURCE_LIMITS.aliases}`, path, node);
+    if (walk.aliases > SOURCE_LIMITS.aliases)
+      throw new Unreadable('too many aliases', `at most ${SOURCE_LIMITS.aliases}`, path, node);
     if (target === undefined || walk.open.has(node.source)) {
-      throw new Unreadable(`the alias *${node.source} has no value yet`, 'an anchor that is complete before it', path, node);
+      throw new Unreadable(
+        `the alias *${node.source} has no value yet`,
+        'an anchor that is complete before it',
+        path,
+        node,
+      );
     }
     walk.open.add(node.source);
     const value = toPlain(walk, target, path);
@@ -88,7 +103,9 @@ const toValue = (walk: Walk, node: unknown, path: Path): unknown => {
     for (const pair of node.items) {
       const key = toKey(pair.key, path);
       if (Object.hasOwn(plain, key)) {
-        walk.duplicates.push(new Unreadable(`the key ${JSON.stringify(key)} stands here twice`, 'each key once', [...path, key], pair.key));
+        walk.duplicates.push(
+          new Unreadable(`the key ${JSON.stringify(key)} stands here twice`, 'each key once', [...path, key], pair.key),
+        );
       }
       plain[key] = toPlain(walk, pair.value, [...path, key]);
     }
@@ -101,15 +118,23 @@ const toValue = (walk: Walk, node: unknown, path: Path): unknown => {
  * Walks down to a path and returns the offset of the last part that is there. Done on demand: a table of
  * all paths would cost nodes times path length, which a hostile file can make gigabytes.
  */
-const findOffset = (document: Document, anchors: ReadonlyMap<string, Node>, path: Path, part: 'key' | 'value'): number => {
+const findOffset = (
+  document: Document,
+  anchors: ReadonlyMap<string, Node>,
+  path: Path,
+  part: 'key' | 'value',
+): number => {
   const follow = (node: unknown): unknown => (isAlias(node) ? anchors.get(node.source) : node);
   let node: unknown = document.contents;
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
   for (const [index, step] of path.entries()) {
     node = follow(node);
-    const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step)) : undefined;
+    const pair = isMap(node)
+      ? node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step))
+      : undefined;
     const next: unknown = isSeq(node) ? node.items[Number(step)] : pair?.value;
-    const shown: unknown = pair !== undefined && (!isNode(next) || (part === 'key' && index === path.length - 1)) ? pair.key : next;
+    const shown: unknown =
+      pair !== undefined && (!isNode(next) || (part === 'key' && index === path.length - 1)) ? pair.key : next;
     if (!isNode(shown)) break;
     offset = shown.range?.[0] ?? offset;
     node = next;
@@ -130,19 +155,31 @@ export const readSource = (text: string): Source => {
     return failed([{ path: [], position, message: 'the file is too large', expected: 'at most 256KiB' }]);
   }
   const document = parseDocument(text, {
-    lineCounter: lines, prettyErrors: false, uniqueKeys: false, version: '1.2', schema: 'core', merge: false,
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: false,
+    version: '1.2',
+    schema: 'core',
+    merge: false,
   });
   const faults = [...document.errors, ...document.warnings].slice(0, 20);
   if (faults.length > 0) {
-    return failed(faults.map((fault) => ({ path: [], position: at(fault.pos[0]), message: fault.message, expected: 'YAML 1.2' })));
+    return failed(
+      faults.map((fault) => ({ path: [], position: at(fault.pos[0]), message: fault.message, expected: 'YAML 1.2' })),
+    );
   }
   const walk: Walk = { anchors: new Map(), open: new Set(), duplicates: [], nodes: 0, aliases: 0 };
-  const tell = (fault: Unreadable): SourceIssue =>
-    ({ path: fault.path, position: at(fault.offset), message: fault.message, expected: fault.expected });
+  const tell = (fault: Unreadable): SourceIssue => ({
+    path: fault.path,
+    position: at(fault.offset),
+    message: fault.message,
+    expected: fault.expected,
+  });
   try {
     const value = toPlain(walk, document.contents, []);
     if (walk.duplicates.length > 0) return failed(walk.duplicates.slice(0, 20).map(tell));
-    const locate = (path: Path, part: 'key' | 'value' = 'value'): Position => at(findOffset(document, walk.anchors, path, part));
+    const locate = (path: Path, part: 'key' | 'value' = 'value'): Position =>
+      at(findOffset(document, walk.anchors, path, part));
     return { value, issues: [], locate };
   } catch (fault) {
     if (fault instanceof Unreadable) return failed([tell(fault)]);

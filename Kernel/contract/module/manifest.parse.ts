@@ -18,11 +18,21 @@ type Written = z.output<typeof manifestSchema>;
 export const parseManifestYaml = (text: string, file = 'module.yaml'): ModuleManifest => {
   const source = readSource(text);
   if (source.issues.length > 0) {
-    return refuse(file, source.issues.map(({ path, position, message, expected }) =>
-      ({ file, ...position, path: path.join('.').slice(0, 200), message, expected })));
+    return refuse(
+      file,
+      source.issues.map(({ path, position, message, expected }) => ({
+        file,
+        ...position,
+        path: path.join('.').slice(0, 200),
+        message,
+        expected,
+      })),
+    );
   }
   const parsed = manifestSchema.safeParse(source.value ?? {});
-  const issues = parsed.success ? [] : parsed.error.issues.slice(0, MAX_ISSUES).flatMap((issue) => describeIssue(source, file, issue));
+  const issues = parsed.success
+    ? []
+    : parsed.error.issues.slice(0, MAX_ISSUES).flatMap((issue) => describeIssue(source, file, issue));
   // Schemas are checked even when other parts are wrong, so that one run of the check shows everything.
   if (issues.length < MAX_ISSUES) issues.push(...schemaIssues(source, file));
   if (parsed.success && issues.length === 0) issues.push(...crossIssues(parsed.data, source, file));
@@ -33,25 +43,38 @@ export const parseManifestYaml = (text: string, file = 'module.yaml'): ModuleMan
 const refuse = (file: string, issues: readonly ManifestIssue[]): never => {
   const first = issues[0];
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
-  const what = first === undefined ? `${file} is not valid` : `${file}:${first.line}:${first.column}: ${first.message}${more}`;
+  const what =
+    first === undefined ? `${file} is not valid` : `${file}:${first.line}:${first.column}: ${first.message}${more}`;
   throw new KernelError('MODULE_INVALID', what, { context: { issues: issues.slice(0, MAX_ISSUES) } });
 };
 
 const member = (value: unknown, key: string): unknown =>
-  typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined;
 
 const schemaIssues = (source: Source, file: string): ManifestIssue[] => {
   const places: Path[] = [['config']];
   const functions = member(source.value, 'functions');
   if (typeof functions === 'object' && functions !== null) {
-    for (const name of Object.keys(functions).slice(0, 256)) places.push(['functions', name, 'params'], ['functions', name, 'result']);
+    for (const name of Object.keys(functions).slice(0, 256))
+      places.push(['functions', name, 'params'], ['functions', name, 'result']);
   }
   return places.flatMap((place) => {
     const schema = place.reduce<unknown>((here, part) => member(here, String(part)), source.value);
     // What is not even an object is told by the shape of the manifest.
-    if (schema === undefined || (typeof schema !== 'boolean' && (typeof schema !== 'object' || schema === null))) return [];
-    return findSchemaFaults(schema).slice(0, 10).map((fault) =>
-      issueAt(source, file, [...place, ...fault.path], { message: fault.message, expected: fault.expected, suggestion: fault.suggestion, part: 'key' }));
+    if (schema === undefined || (typeof schema !== 'boolean' && (typeof schema !== 'object' || schema === null)))
+      return [];
+    return findSchemaFaults(schema)
+      .slice(0, 10)
+      .map((fault) =>
+        issueAt(source, file, [...place, ...fault.path], {
+          message: fault.message,
+          expected: fault.expected,
+          suggestion: fault.suggestion,
+          part: 'key',
+        }),
+      );
   });
 };
 
@@ -62,16 +85,23 @@ const crossIssues = (manifest: Written, source: Source, file: string): ManifestI
   };
   const declared = Object.keys(manifest.functions);
   if (manifest.health !== null && !declared.includes(manifest.health.function)) {
-    add(['health', 'function'], `no function ${manifest.health.function} is declared`, `one of ${declared.join(', ') || '(none declared)'}`);
+    add(
+      ['health', 'function'],
+      `no function ${manifest.health.function} is declared`,
+      `one of ${declared.join(', ') || '(none declared)'}`,
+    );
   }
-  if (manifest.dependsOn.includes(manifest.name)) add(['dependsOn'], 'a module cannot depend on itself', 'names of other modules');
-  if (new Set(manifest.dependsOn).size !== manifest.dependsOn.length) add(['dependsOn'], 'a name stands here twice', 'each name once');
+  if (manifest.dependsOn.includes(manifest.name))
+    add(['dependsOn'], 'a module cannot depend on itself', 'names of other modules');
+  if (new Set(manifest.dependsOn).size !== manifest.dependsOn.length)
+    add(['dependsOn'], 'a name stands here twice', 'each name once');
   const { memory, tmp } = manifest.resources;
   // DESIGN section 5: the tmpfs are charged to the memory of the instance and must leave room for Node.
   if (memory !== null && tmp !== null && tmp > memory - TMP_RESERVE_BYTES) {
     add(['resources', 'tmp'], 'the memory is too small for this /tmp', 'at most the memory less 48MiB');
   }
-  for (const fault of checkDryRunCases(manifest.dryRun, manifest.functions)) add(fault.path, fault.message, fault.expected);
+  for (const fault of checkDryRunCases(manifest.dryRun, manifest.functions))
+    add(fault.path, fault.message, fault.expected);
   return issues;
 };
 
@@ -87,12 +117,13 @@ const toManifest = (written: Written): ModuleManifest => ({
   functions: Object.fromEntries(
     Object.entries(written.functions).map(([name, { timeout, ...rest }]) => [name, { ...rest, timeoutMs: timeout }]),
   ),
-  health: written.health === null
-    ? null
-    : {
-        function: written.health.function,
-        intervalMs: written.health.interval,
-        timeoutMs: written.health.timeout,
-        failures: written.health.failures,
-      },
+  health:
+    written.health === null
+      ? null
+      : {
+          function: written.health.function,
+          intervalMs: written.health.interval,
+          timeoutMs: written.health.timeout,
+          failures: written.health.failures,
+        },
 });

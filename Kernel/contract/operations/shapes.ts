@@ -3,16 +3,24 @@ import { z } from 'zod';
 import { DIGEST_PATTERN, MODULE_NAME_PATTERN } from '../ids.ts';
 
 export const zoneNameSchema = z.enum(['stable', 'sandbox']);
-export const moduleNameSchema = z.string().regex(MODULE_NAME_PATTERN, 'expected a module name: a-z, 0-9, inner hyphens');
+export const moduleNameSchema = z
+  .string()
+  .regex(MODULE_NAME_PATTERN, 'expected a module name: a-z, 0-9, inner hyphens');
 export const digestSchema = z.string().regex(DIGEST_PATTERN);
 
 export const KERNEL_MODES = ['booting', 'handover', 'running', 'degraded', 'safe', 'stopping'] as const;
 export const ZONE_STATES = ['stopped', 'starting', 'ready', 'degraded', 'stopping', 'failed'] as const;
-export const INSTANCE_STATES = [
-  'creating', 'connecting', 'assigning', 'ready', 'draining', 'killing', 'gone',
-] as const;
+export const INSTANCE_STATES = ['creating', 'connecting', 'assigning', 'ready', 'draining', 'killing', 'gone'] as const;
 export const UNIT_STATES = ['stopped', 'starting', 'running', 'backoff', 'quarantined', 'stopping'] as const;
-export const MODULE_PHASES = ['starting', 'running', 'degraded', 'backoff', 'quarantined', 'stopped', 'broken'] as const;
+export const MODULE_PHASES = [
+  'starting',
+  'running',
+  'degraded',
+  'backoff',
+  'quarantined',
+  'stopped',
+  'broken',
+] as const;
 
 export type ModulePhase = (typeof MODULE_PHASES)[number];
 
@@ -38,7 +46,11 @@ export const statusSchema = z.object({
   bootMs: z.nullable(z.number()),
   home: z.string(),
   uptimeMs: z.number(),
-  engine: z.object({ state: z.enum(['reachable', 'unreachable', 'unknown']), host: z.string(), version: z.nullable(z.string()) }),
+  engine: z.object({
+    state: z.enum(['reachable', 'unreachable', 'unknown']),
+    host: z.string(),
+    version: z.nullable(z.string()),
+  }),
   zones: z.array(
     z.object({
       name: zoneNameSchema,
@@ -80,8 +92,21 @@ export type ProbeReport = z.infer<typeof probeReportSchema>;
 /** Why an instance ended: what the engine saw, and what the kernel had done to it before. */
 export const exitSchema = z.object({
   cause: z.enum([
-    'exited', 'signal', 'oom', 'heap', 'deadline', 'unresponsive', 'protocol', 'startTimeout', 'loadFailed',
-    'connectionLost', 'operator', 'replaced', 'orphaned', 'engine', 'unknown',
+    'exited',
+    'signal',
+    'oom',
+    'heap',
+    'deadline',
+    'unresponsive',
+    'protocol',
+    'startTimeout',
+    'loadFailed',
+    'connectionLost',
+    'operator',
+    'replaced',
+    'orphaned',
+    'engine',
+    'unknown',
   ]),
   exitCode: z.nullable(z.int()),
   signal: z.nullable(z.string()),

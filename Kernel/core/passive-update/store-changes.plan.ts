@@ -11,7 +11,7 @@
 import type { Digest, ModuleName } from '../../contract/ids.ts';
 import type { GenerationRecord } from '../../contract/module/module-record.schema.ts';
 import type { DurableStep } from './durable-step.ts';
-import { currentTarget, SLOT_NAMES, slotTarget, type StoreLayout } from './store-layout.ts';
+import { currentTarget, SLOT_NAMES, slotTarget, type StoreLayout } from './store-layout.table.ts';
 
 const makeDirectory = (path: string, existing = false): DurableStep => ({ do: 'makeDirectory', path, existing });
 const syncDirectory = (path: string): DurableStep => ({ do: 'syncDirectory', path });
@@ -27,7 +27,9 @@ const directoriesOf = (paths: readonly string[]): readonly string[] => {
 
 /** Makes the directories that everything else stands in; safe to run at each start. */
 export const planOpen = (layout: StoreLayout): readonly DurableStep[] => [
-  ...[layout.store, layout.storeTemporary, layout.modules, layout.modulesTemporary].map((path) => makeDirectory(path, true)),
+  ...[layout.store, layout.storeTemporary, layout.modules, layout.modulesTemporary].map((path) =>
+    makeDirectory(path, true),
+  ),
   syncDirectory(layout.store),
   syncDirectory(layout.modules),
   syncDirectory(layout.root),
@@ -51,7 +53,11 @@ export const planPut = (
   return [
     makeDirectory(temporary),
     ...directories.map((path) => makeDirectory(`${temporary}/${path}`)),
-    ...[...artifact.files].map(([path, content]): DurableStep => ({ do: 'writeFile', path: `${temporary}/${path}`, content })),
+    ...[...artifact.files].map(([path, content]): DurableStep => ({
+      do: 'writeFile',
+      path: `${temporary}/${path}`,
+      content,
+    })),
     ...directories.toReversed().map((path) => syncDirectory(`${temporary}/${path}`)),
     syncDirectory(temporary),
     ...(options.replace ? [{ do: 'rename', from: target, to: damaged } as const] : []),
@@ -73,7 +79,9 @@ export const planInstall = (
   const nextCurrent = `${layout.module(name)}/.current-${nonce}`;
   const slots = SLOT_NAMES.flatMap((slot): DurableStep[] => {
     const filled = record.slots[slot];
-    return filled === null ? [] : [{ do: 'makeLink', path: `${temporary}/${slot}`, target: slotTarget(filled.digest as Digest) }];
+    return filled === null
+      ? []
+      : [{ do: 'makeLink', path: `${temporary}/${slot}`, target: slotTarget(filled.digest as Digest) }];
   });
   return [
     makeDirectory(layout.module(name), true),

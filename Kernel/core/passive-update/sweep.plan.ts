@@ -1,6 +1,6 @@
 /** Decides what interrupted changes left behind and may go. */
 import type { DurableStep } from './durable-step.ts';
-import { readGenerationName, type StoreLayout } from './store-layout.ts';
+import { readGenerationName, type StoreLayout } from './store-layout.table.ts';
 
 /** What a look at the disk found. `current`: a generation, `absent`, or `damaged` when it says nothing usable. */
 export type SweepFacts = {
@@ -30,12 +30,15 @@ export const planSweep = (layout: StoreLayout, facts: SweepFacts): readonly Dura
     if (module.current === 'absent') {
       const whole = module.generations.filter((name) => !name.startsWith('.'));
       const leftover = whole.length === 0 || (whole.length === 1 && whole[0] === '1');
-      if (leftover && module.entries.every((entry) => entry === 'generations' || entry.startsWith('.'))) paths.push(directory);
+      if (leftover && module.entries.every((entry) => entry === 'generations' || entry.startsWith('.')))
+        paths.push(directory);
       continue;
     }
     const { current } = module;
     paths.push(...module.entries.filter((entry) => entry.startsWith('.')).map((entry) => `${directory}/${entry}`));
-    const stale = module.generations.filter((name) => name.startsWith('.') || (readGenerationName(name) ?? 0) > current);
+    const stale = module.generations.filter(
+      (name) => name.startsWith('.') || (readGenerationName(name) ?? 0) > current,
+    );
     paths.push(...stale.map((name) => `${directory}/generations/${name}`));
   }
   return paths.map((path) => ({ do: 'removeTree', path }));

@@ -14,10 +14,18 @@ export type AdmissionVerdict =
 export const decideAdmission = (capacity: ZoneCapacity, held: readonly Claim[], asked: Claim): AdmissionVerdict => {
   const usedBytes = held.reduce((sum, claim) => sum + claim.memoryBytes, 0);
   const freeBytes = capacity.memoryBytes - usedBytes;
-  const refuse = (reason: string): AdmissionVerdict => ({ admitted: false, reason, freeBytes, askedBytes: asked.memoryBytes });
-  if (held.length >= capacity.maxInstances) return refuse(`the zone has ${held.length} of ${capacity.maxInstances} instances`);
+  const refuse = (reason: string): AdmissionVerdict => ({
+    admitted: false,
+    reason,
+    freeBytes,
+    askedBytes: asked.memoryBytes,
+  });
+  if (held.length >= capacity.maxInstances)
+    return refuse(`the zone has ${held.length} of ${capacity.maxInstances} instances`);
   if (asked.memoryBytes > freeBytes) {
-    return refuse(`asked for ${asked.memoryBytes} bytes of memory, ${Math.max(0, freeBytes)} of ${capacity.memoryBytes} are free`);
+    return refuse(
+      `asked for ${asked.memoryBytes} bytes of memory, ${Math.max(0, freeBytes)} of ${capacity.memoryBytes} are free`,
+    );
   }
   return { admitted: true };
 };

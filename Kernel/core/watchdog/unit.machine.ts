@@ -19,7 +19,12 @@ import type { Decision, Step } from '../../contract/machine.ts';
 
 /** How a unit restarts; times in milliseconds. */
 export type RestartPolicy = {
-  readonly backoff: { readonly initialMs: number; readonly maxMs: number; readonly factor: number; readonly jitter: number };
+  readonly backoff: {
+    readonly initialMs: number;
+    readonly maxMs: number;
+    readonly factor: number;
+    readonly jitter: number;
+  };
   readonly stableAfterMs: number;
   /** More than `restarts` deaths within `windowMs` end in quarantine. */
   readonly intensity: { readonly restarts: number; readonly windowMs: number };
@@ -40,7 +45,13 @@ export type UnitState =
   | { readonly kind: 'stopped'; readonly attempt: number; readonly history: UnitHistory }
   | { readonly kind: 'starting'; readonly attempt: number; readonly history: UnitHistory }
   | { readonly kind: 'running'; readonly attempt: number; readonly instance: InstanceId; readonly history: UnitHistory }
-  | { readonly kind: 'backoff'; readonly attempt: number; readonly untilMs: number; readonly reason: string; readonly history: UnitHistory }
+  | {
+      readonly kind: 'backoff';
+      readonly attempt: number;
+      readonly untilMs: number;
+      readonly reason: string;
+      readonly history: UnitHistory;
+    }
   | { readonly kind: 'quarantined'; readonly attempt: number; readonly reason: string; readonly history: UnitHistory }
   | { readonly kind: 'stopping'; readonly attempt: number; readonly restart: boolean; readonly history: UnitHistory };
 
@@ -52,7 +63,13 @@ export type UnitEvent =
   | { readonly kind: 'adopted'; readonly instance: InstanceId; readonly restarts: number }
   | { readonly kind: 'instanceReady'; readonly attempt: number; readonly instance: InstanceId }
   /** The instance will not serve again; `jitter` in [0, 1). */
-  | { readonly kind: 'instanceLost'; readonly attempt: number; readonly reason: string; readonly fault: 'module' | 'host'; readonly jitter: number }
+  | {
+      readonly kind: 'instanceLost';
+      readonly attempt: number;
+      readonly reason: string;
+      readonly fault: 'module' | 'host';
+      readonly jitter: number;
+    }
   /** The container of the attempt is confirmed gone. */
   | { readonly kind: 'instanceGone'; readonly attempt: number }
   | { readonly kind: 'backoffElapsed'; readonly attempt: number }
@@ -103,10 +120,19 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
       case 'quarantined':
         return restart
           ? launch(state, NO_HISTORY, 'asked to start anew')
-          : { state: { kind: 'stopped', attempt: state.attempt, history: state.history }, effects: [], reason: 'asked to stop' };
+          : {
+              state: { kind: 'stopped', attempt: state.attempt, history: state.history },
+              effects: [],
+              reason: 'asked to stop',
+            };
       case 'backoff': {
         const cleared: UnitEffect = { kind: 'clearBackoff' };
-        if (!restart) return { state: { kind: 'stopped', attempt: state.attempt, history: state.history }, effects: [cleared], reason: 'asked to stop' };
+        if (!restart)
+          return {
+            state: { kind: 'stopped', attempt: state.attempt, history: state.history },
+            effects: [cleared],
+            reason: 'asked to stop',
+          };
         const next = launch(state, { ...NO_HISTORY, restarts: state.history.restarts }, 'asked to start anew');
         return { ...next, effects: [cleared, ...next.effects] };
       }
@@ -164,7 +190,8 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
     switch (event.kind) {
       case 'startRequested':
         if (state.kind === 'stopped') return launch(state, state.history, 'asked to start');
-        if (state.kind === 'stopping') return { state: { ...state, restart: true }, effects: [], reason: 'start again once it is gone' };
+        if (state.kind === 'stopping')
+          return { state: { ...state, restart: true }, effects: [], reason: 'start again once it is gone' };
         return ignored(state, state.kind === 'quarantined' ? 'quarantine ends only by replacement' : 'already so');
       case 'stopRequested':
         return stop(state, false);
@@ -178,7 +205,8 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
           reason: 'found running; waiting for it to answer',
         };
       case 'instanceReady':
-        if (state.kind !== 'starting' || state.attempt !== event.attempt) return ignored(state, 'from an earlier attempt, or on its way out');
+        if (state.kind !== 'starting' || state.attempt !== event.attempt)
+          return ignored(state, 'from an earlier attempt, or on its way out');
         return {
           state: { kind: 'running', attempt: state.attempt, instance: event.instance, history: state.history },
           effects: [{ kind: 'setStable', attempt: state.attempt, delayMs: policy.stableAfterMs }],
@@ -190,15 +218,22 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
         }
         return lost(state, event, nowMs);
       case 'instanceGone':
-        if (state.kind !== 'stopping' || state.attempt !== event.attempt) return ignored(state, 'its replacement is already decided');
+        if (state.kind !== 'stopping' || state.attempt !== event.attempt)
+          return ignored(state, 'its replacement is already decided');
         return state.restart
           ? launch(state, { ...NO_HISTORY, restarts: state.history.restarts + 1 }, 'the old instance is gone')
-          : { state: { kind: 'stopped', attempt: state.attempt, history: state.history }, effects: [], reason: 'stopped' };
+          : {
+              state: { kind: 'stopped', attempt: state.attempt, history: state.history },
+              effects: [],
+              reason: 'stopped',
+            };
       case 'backoffElapsed':
-        if (state.kind !== 'backoff' || state.attempt !== event.attempt) return ignored(state, 'from an earlier back-off');
+        if (state.kind !== 'backoff' || state.attempt !== event.attempt)
+          return ignored(state, 'from an earlier back-off');
         return launch(state, state.history, 'back-off is over');
       case 'stableElapsed':
-        if (state.kind !== 'running' || state.attempt !== event.attempt) return ignored(state, 'from an earlier attempt');
+        if (state.kind !== 'running' || state.attempt !== event.attempt)
+          return ignored(state, 'from an earlier attempt');
         return { state: { ...state, history: { ...state.history, failures: 0 } }, effects: [], reason: 'stable' };
     }
   };

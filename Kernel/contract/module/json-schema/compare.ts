@@ -21,8 +21,11 @@ export const deepEqual = (a: unknown, b: unknown, budget: Budget): boolean => {
   // Counting the members of a huge value is work too, and an enum may ask for it two thousand times.
   budget.steps -= others;
   if (names.length !== others) return false;
-  return names.every((name) =>
-    Object.hasOwn(b, name) && deepEqual((a as Record<string, unknown>)[name], (b as Record<string, unknown>)[name], budget));
+  return names.every(
+    (name) =>
+      Object.hasOwn(b, name) &&
+      deepEqual((a as Record<string, unknown>)[name], (b as Record<string, unknown>)[name], budget),
+  );
 };
 
 /** A text that two values share exactly when they are equal; '' and negative steps when over budget. */
@@ -34,7 +37,8 @@ export const canonicalKey = (value: unknown, budget: Budget, depth = 0): string 
     budget.steps -= value.length >>> 6;
     return budget.steps < 0 ? '' : JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${joinParts(value.length, (index) => canonicalKey(value[index], budget, depth + 1), budget)}]`;
+  if (Array.isArray(value))
+    return `[${joinParts(value.length, (index) => canonicalKey(value[index], budget, depth + 1), budget)}]`;
   if (typeof value === 'object' && value !== null) {
     const names = Object.keys(value);
     budget.steps -= names.length;

@@ -19,8 +19,14 @@ export const showValue = (value: unknown): string => {
 };
 
 export const describeTypes = (bits: number): string =>
-  Object.entries(TYPE_BITS).filter(([, bit]) => (bits & bit) !== 0).map(([name]) => name).join(' or ');
+  Object.entries(TYPE_BITS)
+    .filter(([, bit]) => (bits & bit) !== 0)
+    .map(([name]) => name)
+    .join(' or ');
 
 /** A JSON Pointer (RFC 6901), bounded. */
 export const toPointer = (path: readonly (string | number)[]): string =>
-  shorten(path.map((part) => `/${shorten(String(part), 80).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''), 300);
+  shorten(
+    path.map((part) => `/${shorten(String(part), 80).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
+    300,
+  );

@@ -4,7 +4,9 @@ import type { SchemaNode } from './compiled-schema.ts';
 const sameValue = (node: SchemaNode): readonly SchemaNode[] => [
   ...(node.ref === null ? [] : [node.ref]),
   ...(node.not === null ? [] : [node.not]),
-  ...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.allOf ?? []),
+  ...(node.anyOf ?? []),
+  ...(node.oneOf ?? []),
+  ...(node.allOf ?? []),
 ];
 
 /**

@@ -1,15 +1,44 @@
 /** The keywords of the subset, and why the others are not in it. */
 
 /** Keywords that say nothing about validity; allowed and not looked at. */
-export const ANNOTATIONS: ReadonlySet<string> = new Set(['title', 'description', 'default', 'examples', '$comment', 'deprecated']);
+export const ANNOTATIONS: ReadonlySet<string> = new Set([
+  'title',
+  'description',
+  'default',
+  'examples',
+  '$comment',
+  'deprecated',
+]);
 
 /** Keywords with an effect. */
 export const KEYWORDS: ReadonlySet<string> = new Set([
-  'type', 'enum', 'const', '$ref', '$defs', '$schema',
-  'properties', 'required', 'additionalProperties', 'minProperties', 'maxProperties',
-  'prefixItems', 'items', 'minItems', 'maxItems', 'uniqueItems',
-  'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength',
-  'anyOf', 'oneOf', 'allOf', 'not',
+  'type',
+  'enum',
+  'const',
+  '$ref',
+  '$defs',
+  '$schema',
+  'properties',
+  'required',
+  'additionalProperties',
+  'minProperties',
+  'maxProperties',
+  'prefixItems',
+  'items',
+  'minItems',
+  'maxItems',
+  'uniqueItems',
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minLength',
+  'maxLength',
+  'anyOf',
+  'oneOf',
+  'allOf',
+  'not',
 ]);
 
 export const KNOWN_KEYWORDS: readonly string[] = [...KEYWORDS, ...ANNOTATIONS];

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createKernelStep, newKernel, type KernelEffect, type KernelEvent, type KernelState } from '../../../../Kernel/lifecycle/kernel.machine.ts';
+import {
+  createKernelStep,
+  newKernel,
+  type KernelEffect,
+  type KernelEvent,
+  type KernelState,
+} from '../../../../Kernel/lifecycle/kernel.machine.ts';
 import { BOOT_ORDER, COMPONENTS } from '../../../../Kernel/manifest.ts';
 import { explore } from '../../../support/explore.ts';
 
@@ -25,7 +31,8 @@ const walk = explore<KernelState, KernelEvent>({
   initial: [newKernel],
   eventsIn: () => EVENTS,
   step,
-  key: (state) => JSON.stringify('faults' in state ? { ...state, faults: Object.keys(state.faults).toSorted() } : state),
+  key: (state) =>
+    JSON.stringify('faults' in state ? { ...state, faults: Object.keys(state.faults).toSorted() } : state),
 });
 const effectsOf = (effects: readonly unknown[]) => effects as readonly KernelEffect[];
 
@@ -70,8 +77,11 @@ describe(`the kernel machine, all ${walk.states.length} states and ${walk.transi
       const exits = effectsOf(effects).filter(({ kind }) => kind === 'exit');
       expect(exits.length).toBe(after.kind === 'stopped' && before.kind !== 'stopped' ? 1 : 0);
     }
-    const afterFailure = walk.transitions.filter(({ event, after }) => event.kind === 'componentFailed' && 'exitStatus' in after && after.kind === 'stopping');
-    for (const { before, after } of afterFailure) if (before.kind === 'booting') expect(after).toMatchObject({ exitStatus: 1 });
+    const afterFailure = walk.transitions.filter(
+      ({ event, after }) => event.kind === 'componentFailed' && 'exitStatus' in after && after.kind === 'stopping',
+    );
+    for (const { before, after } of afterFailure)
+      if (before.kind === 'booting') expect(after).toMatchObject({ exitStatus: 1 });
   });
 
   it('reaches its end from every state once it is asked to stop', () => {
@@ -86,7 +96,13 @@ describe(`the kernel machine, all ${walk.states.length} states and ${walk.transi
 
   it('has no event by which anything but a start from outside boots it', () => {
     for (const { before, event, after } of walk.transitions) {
-      if (before.kind === 'booting' && before.next === 0 && after !== before && after.kind !== 'stopping' && after.kind !== 'stopped') {
+      if (
+        before.kind === 'booting' &&
+        before.next === 0 &&
+        after !== before &&
+        after.kind !== 'stopping' &&
+        after.kind !== 'stopped'
+      ) {
         expect(['bootRequested', 'componentStarted', 'faultRaised', 'faultCleared']).toContain(event.kind);
       }
       if (before.kind === 'stopped') expect(after).toBe(before);

@@ -7,9 +7,12 @@ import { initModule } from '../../../../daemon/modules/init.ts';
 import { packModule } from '../../../../daemon/modules/pack.ts';
 import { readArtifact } from '../../../../daemon/modules/unpack.ts';
 
-const manifest = (entry: string): string => `apiVersion: kerneld/v1\nname: probe\nversion: 1.0.0\nentry: ${entry} # the way in\nfunctions: { hello: {} }\n`;
+const manifest = (entry: string): string =>
+  `apiVersion: kerneld/v1\nname: probe\nversion: 1.0.0\nentry: ${entry} # the way in\nfunctions: { hello: {} }\n`;
 let root = '';
-beforeEach(async () => { root = await mkdtemp(join(tmpdir(), 'kerneld-pack-')); });
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'kerneld-pack-'));
+});
 afterEach(async () => rm(root, { recursive: true, force: true }));
 
 const write = async (files: Readonly<Record<string, string>>, below = 'm'): Promise<string> => {
@@ -22,7 +25,10 @@ const write = async (files: Readonly<Record<string, string>>, below = 'm'): Prom
 
 /** Runs what was packed, as an instance would. */
 const run = async (bytes: Buffer): Promise<Record<string, (...args: unknown[]) => unknown>> => {
-  const { manifest: { entry }, files } = await readArtifact(bytes);
+  const {
+    manifest: { entry },
+    files,
+  } = await readArtifact(bytes);
   const file = join(root, `run-${Math.random()}.mjs`);
   await writeFile(file, files.get(entry) ?? '');
   return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Record<string, (...args: unknown[]) => unknown>;
@@ -32,7 +38,8 @@ describe('packModule', () => {
   it('packs TypeScript with its types stripped, names the bundle in module.yaml and leaves its comments', async () => {
     const directory = await write({
       'module.yaml': manifest('src/index.ts'),
-      'src/index.ts': 'import { greet } from "./greet.ts";\ntype P = { name: string };\nexport const hello = ({ name }: P): unknown => greet(name);\n',
+      'src/index.ts':
+        'import { greet } from "./greet.ts";\ntype P = { name: string };\nexport const hello = ({ name }: P): unknown => greet(name);\n',
       'src/greet.ts': 'export const greet = (name: string) => ({ greeting: `Hi ${name}` });\n',
     });
     const { bytes, manifest: packed } = await packModule(directory);
@@ -45,12 +52,14 @@ describe('packModule', () => {
   it('bundles npm dependencies, CommonJS ones that require built-ins among them, and JSON', async () => {
     const directory = await write({
       'module.yaml': manifest('index.js'),
-      'index.js': 'import dep from "dep"; import esm from "esm-dep"; import { readFileSync } from "node:fs"; import data from "./data.json" with { type: "json" };\nexport const hello = () => [dep.sep, esm, typeof readFileSync, data.x];\n',
+      'index.js':
+        'import dep from "dep"; import esm from "esm-dep"; import { readFileSync } from "node:fs"; import data from "./data.json" with { type: "json" };\nexport const hello = () => [dep.sep, esm, typeof readFileSync, data.x];\n',
       'data.json': '{"x": 7}',
       'node_modules/dep/package.json': '{"name":"dep","main":"main.js"}',
       'node_modules/dep/main.js': 'const path = require("path"); module.exports = { sep: path.sep };',
       'node_modules/esm-dep/package.json': '{"name":"esm-dep","type":"module","exports":"./i.js"}',
-      'node_modules/esm-dep/i.js': 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\nexport default typeof require("node:os").EOL;',
+      'node_modules/esm-dep/i.js':
+        'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\nexport default typeof require("node:os").EOL;',
     });
     expect((await run((await packModule(directory)).bytes))['hello']?.()).toEqual(['/', 'string', 'function', 7]);
   });
@@ -69,12 +78,19 @@ describe('packModule', () => {
   });
 
   it('tells where a source is wrong', async () => {
-    const directory = await write({ 'module.yaml': manifest('index.ts'), 'index.ts': 'export const a = 1;\nconst = 2;\n' });
+    const directory = await write({
+      'module.yaml': manifest('index.ts'),
+      'index.ts': 'export const a = 1;\nconst = 2;\n',
+    });
     await expect(packModule(directory)).rejects.toMatchObject({
-      code: 'MODULE_INVALID', context: { issues: [expect.objectContaining({ file: 'index.ts', line: 2, column: 7 })] },
+      code: 'MODULE_INVALID',
+      context: { issues: [expect.objectContaining({ file: 'index.ts', line: 2, column: 7 })] },
     });
     await write({ 'index.ts': 'import "nowhere";\n' });
-    await expect(packModule(directory)).rejects.toMatchObject({ code: 'MODULE_INVALID', message: expect.stringContaining('nowhere') as unknown });
+    await expect(packModule(directory)).rejects.toMatchObject({
+      code: 'MODULE_INVALID',
+      message: expect.stringContaining('nowhere') as unknown,
+    });
     await rm(join(directory, 'index.ts'));
     await expect(packModule(directory)).rejects.toMatchObject({ code: 'MODULE_INVALID' });
     await expect(packModule(join(root, 'missing'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -82,16 +98,31 @@ describe('packModule', () => {
 
   it.each([
     ['a .node file', { 'index.mjs': 'import "./addon.node";', 'addon.node': 'x' }],
-    ['a loader of addons', { 'index.mjs': 'import "native";', 'node_modules/native/index.js': 'module.exports = require("bindings")("native");' }],
+    [
+      'a loader of addons',
+      {
+        'index.mjs': 'import "native";',
+        'node_modules/native/index.js': 'module.exports = require("bindings")("native");',
+      },
+    ],
   ])('refuses %s', async (_what, files) => {
     const directory = await write({ 'module.yaml': manifest('index.mjs'), ...files });
-    await expect(packModule(directory)).rejects.toMatchObject({ code: 'MODULE_INVALID', message: expect.stringContaining('native addons cannot run') as unknown });
+    await expect(packModule(directory)).rejects.toMatchObject({
+      code: 'MODULE_INVALID',
+      message: expect.stringContaining('native addons cannot run') as unknown,
+    });
   });
 
   it('refuses to pack data from outside of the module, also through a link', async () => {
     await write({ 'secret.json': '{"key":1}', 'shared.mjs': 'export default 1;' }, 'elsewhere');
-    const directory = await write({ 'module.yaml': manifest('index.mjs'), 'index.mjs': 'export { default } from "../elsewhere/secret.json";' });
-    await expect(packModule(directory)).rejects.toMatchObject({ code: 'MODULE_INVALID', message: expect.stringContaining('outside') as unknown });
+    const directory = await write({
+      'module.yaml': manifest('index.mjs'),
+      'index.mjs': 'export { default } from "../elsewhere/secret.json";',
+    });
+    await expect(packModule(directory)).rejects.toMatchObject({
+      code: 'MODULE_INVALID',
+      message: expect.stringContaining('outside') as unknown,
+    });
     await symlink(join(root, 'elsewhere/secret.json'), join(directory, 'data.json'));
     await write({ 'index.mjs': 'export { default } from "./data.json";' });
     await expect(packModule(directory)).rejects.toMatchObject({ code: 'MODULE_INVALID' });

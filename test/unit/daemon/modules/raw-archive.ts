@@ -51,7 +51,12 @@ export const gzip = (tar: Buffer): Buffer => gzipSync(tar);
 
 /** Metadata that is right for these files. */
 export const metadataOf = (files: Readonly<Record<string, string | Buffer>>, manifest = MANIFEST): string =>
-  canonicalJson(makeTargets(parseManifestYaml(manifest), new Map(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]))));
+  canonicalJson(
+    makeTargets(
+      parseManifestYaml(manifest),
+      new Map(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)])),
+    ),
+  );
 
 export const RIGHT_FILES = { 'module.yaml': MANIFEST, 'index.mjs': ENTRY } as const;
 

@@ -3,7 +3,16 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
-  assign, call, DIGEST, openBench, residentBytes, shortDirectory, spawnAgent, until, type Bench, type BenchOptions,
+  assign,
+  call,
+  DIGEST,
+  openBench,
+  residentBytes,
+  shortDirectory,
+  spawnAgent,
+  until,
+  type Bench,
+  type BenchOptions,
   type SpawnedAgent,
 } from '../../../support/agent-bench.ts';
 
@@ -16,16 +25,27 @@ const connected = async (options: BenchOptions = {}): Promise<{ bench: Bench; ag
   await until('the agent to connect', () => bench.link.connected());
   return { bench, agent };
 };
-const failure = (promise: Promise<unknown>): Promise<{ code: string; message: string; context: Record<string, unknown> }> =>
-  promise.then(() => { throw new Error('it succeeded'); }, (error) => error);
+const failure = (
+  promise: Promise<unknown>,
+): Promise<{ code: string; message: string; context: Record<string, unknown> }> =>
+  promise.then(
+    () => {
+      throw new Error('it succeeded');
+    },
+    (error) => error,
+  );
 const texts = (bench: Bench): string[] => bench.outputs.map(({ text }) => text);
 
 describe('start and connection', () => {
   it('says hello, then gives descriptors 1 and 2 to /dev/null', async () => {
     const { bench, agent } = await connected();
     await using _ = bench;
-    expect(bench.hellos).toEqual([{ protocol: 1, instance: '', assigned: null, node: 'v26.10.0', v8: expect.any(String) }]);
-    await until('silence', () => [1, 2].every((fd) => readlinkSync(`/proc/${agent.child.pid}/fd/${fd}`) === '/dev/null'));
+    expect(bench.hellos).toEqual([
+      { protocol: 1, instance: '', assigned: null, node: 'v26.10.0', v8: expect.any(String) },
+    ]);
+    await until('silence', () =>
+      [1, 2].every((fd) => readlinkSync(`/proc/${agent.child.pid}/fd/${fd}`) === '/dev/null'),
+    );
     expect(agent.printed()).toBe('');
   });
 
@@ -55,11 +75,20 @@ describe('start and connection', () => {
     const first = await openBench({ directory: directory.path });
     await using agent = await spawnAgent(directory.path);
     await until('the agent to connect', () => first.link.connected());
-    await assign(first.link, { 'm.mjs': 'let n = 0; export const next = () => ++n; export const say = () => { setTimeout(() => console.log("while away"), 100) }' }, ['next', 'say']);
+    await assign(
+      first.link,
+      {
+        'm.mjs':
+          'let n = 0; export const next = () => ++n; export const say = () => { setTimeout(() => console.log("while away"), 100) }',
+      },
+      ['next', 'say'],
+    );
     expect(await call(first.link, 'next')).toBe(1);
     await call(first.link, 'say');
     await first.link.close();
-    await new Promise((resolve) => { setTimeout(resolve, 200); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
     await using second = await openBench({ directory: directory.path });
     await until('the agent to come back', () => second.link.connected());
     expect(second.hellos[0]?.assigned).toEqual({ module: 'greeter', digest: DIGEST });
@@ -71,7 +100,10 @@ describe('start and connection', () => {
   it('answers pings, and SIGTERM ends it gracefully', async () => {
     const { bench, agent } = await connected();
     await using _ = bench;
-    expect(await bench.link.request('ping', null, request)).toMatchObject({ inFlight: 0, rssBytes: expect.any(Number) });
+    expect(await bench.link.request('ping', null, request)).toMatchObject({
+      inFlight: 0,
+      rssBytes: expect.any(Number),
+    });
     await assign(bench.link, { 'm.mjs': 'export function stop() { console.log("stopping"); }' });
     agent.child.kill('SIGTERM');
     expect(await agent.exited).toBe(0);
@@ -81,7 +113,13 @@ describe('start and connection', () => {
 
 describe('receiving a module', () => {
   const begin = (files: { path: string; bytes: number; sha256: string }[], entry = 'm.mjs') => ({
-    module: 'greeter', version: '1.0.0', digest: DIGEST, entry, files, functions: [], config: {},
+    module: 'greeter',
+    version: '1.0.0',
+    digest: DIGEST,
+    entry,
+    files,
+    functions: [],
+    config: {},
   });
   const content = Buffer.from('export const a = 1;');
   const sha256 = createHash('sha256').update(content).digest('hex');
@@ -89,12 +127,17 @@ describe('receiving a module', () => {
   it('imports files from directories, TypeScript, and an empty file', async () => {
     const { bench } = await connected();
     await using _ = bench;
-    const result = await assign(bench.link, {
-      'src/main.ts': 'import { greet } from "./lib/greet.ts"; import "./empty.js"; export const hello = (p: { name: string }): string => greet(p.name);',
-      'src/lib/greet.ts': 'export const greet = (name: string): string => `Hello, ${name}`;',
-      'src/empty.js': '',
-      'package.json': '{"type":"module"}',
-    }, ['hello']);
+    const result = await assign(
+      bench.link,
+      {
+        'src/main.ts':
+          'import { greet } from "./lib/greet.ts"; import "./empty.js"; export const hello = (p: { name: string }): string => greet(p.name);',
+        'src/lib/greet.ts': 'export const greet = (name: string): string => `Hello, ${name}`;',
+        'src/empty.js': '',
+        'package.json': '{"type":"module"}',
+      },
+      ['hello'],
+    );
     expect(result).toEqual({ digest: DIGEST, exports: ['hello'], longRunning: false });
     expect(await call(bench.link, 'hello', { name: 'Ada' })).toBe('Hello, Ada');
   });
@@ -103,29 +146,42 @@ describe('receiving a module', () => {
     it(`refuses the path ${JSON.stringify(path)}`, async () => {
       const { bench } = await connected();
       await using _ = bench;
-      expect(await failure(bench.link.request('assign.begin', begin([{ path, bytes: 1, sha256 }]), request))).toMatchObject({ code: 'INVALID_PARAMS' });
+      expect(
+        await failure(bench.link.request('assign.begin', begin([{ path, bytes: 1, sha256 }]), request)),
+      ).toMatchObject({ code: 'INVALID_PARAMS' });
     });
   }
 
   it('refuses content that is wrong, short, long or out of order', async () => {
     const wrong: [string, { bytes: number; sha256: string }, { offset: number; data: Buffer }[], string][] = [
-      ['wrong hash', { bytes: content.length, sha256: '0'.repeat(64) }, [{ offset: 0, data: content }], 'DIGEST_MISMATCH'],
+      [
+        'wrong hash',
+        { bytes: content.length, sha256: '0'.repeat(64) },
+        [{ offset: 0, data: content }],
+        'DIGEST_MISMATCH',
+      ],
       ['short', { bytes: content.length + 1, sha256 }, [{ offset: 0, data: content }], 'DIGEST_MISMATCH'],
       ['long', { bytes: content.length - 1, sha256 }, [{ offset: 0, data: content }], 'DIGEST_MISMATCH'],
       ['out of order', { bytes: content.length, sha256 }, [{ offset: 5, data: content }], 'INVALID_PARAMS'],
     ];
-    await Promise.all(wrong.map(async ([, file, chunks, code]) => {
-      const { bench } = await connected();
-      await using _ = bench;
-      const steps = async (): Promise<void> => {
-        await bench.link.request('assign.begin', begin([{ path: 'm.mjs', ...file }]), request);
-        for (const { offset, data } of chunks) {
-          await bench.link.request('assign.chunk', { path: 'm.mjs', offset, base64: data.toString('base64') }, request);
-        }
-        await bench.link.request('assign.commit', null, request);
-      };
-      expect(await failure(steps())).toMatchObject({ code });
-    }));
+    await Promise.all(
+      wrong.map(async ([, file, chunks, code]) => {
+        const { bench } = await connected();
+        await using _ = bench;
+        const steps = async (): Promise<void> => {
+          await bench.link.request('assign.begin', begin([{ path: 'm.mjs', ...file }]), request);
+          for (const { offset, data } of chunks) {
+            await bench.link.request(
+              'assign.chunk',
+              { path: 'm.mjs', offset, base64: data.toString('base64') },
+              request,
+            );
+          }
+          await bench.link.request('assign.commit', null, request);
+        };
+        expect(await failure(steps())).toMatchObject({ code });
+      }),
+    );
   });
 
   it('takes one module only', async () => {
@@ -140,7 +196,12 @@ describe('receiving a module', () => {
     ['a missing export', 'export const a = 1;', 'MODULE_LOAD_FAILED', ['hello']],
     ['an export that is no function', 'export const hello = 1;', 'MODULE_LOAD_FAILED', ['hello']],
     ['an error at import', 'throw new Error("no luck");', 'MODULE_LOAD_FAILED', []],
-    ['a start that fails at once', 'export async function start() { throw new Error("no luck"); }', 'MODULE_LOAD_FAILED', []],
+    [
+      'a start that fails at once',
+      'export async function start() { throw new Error("no luck"); }',
+      'MODULE_LOAD_FAILED',
+      [],
+    ],
   ];
   for (const [what, source, code, functions] of broken) {
     it(`reports ${what} as ${code}, then ends with 70`, async () => {
@@ -197,7 +258,9 @@ describe('calls', () => {
     await using _ = bench;
     const seen = (await call(bench.link, 'context', null, 3000)) as { left: number };
     expect(seen).toMatchObject({
-      keys: ['bus', 'config', 'deadline', 'log', 'module', 'signal'], frozen: true, config: { a: { b: 1 } },
+      keys: ['bus', 'config', 'deadline', 'log', 'module', 'signal'],
+      frozen: true,
+      config: { a: { b: 1 } },
       module: { name: 'greeter', version: '1.0.0', digest: DIGEST },
     });
     expect(seen.left).toBeGreaterThan(2000);
@@ -221,9 +284,14 @@ describe('calls', () => {
     const { bench } = await ready();
     await using _ = bench;
     const codes: Record<string, string> = {};
-    for (const name of ['cyclic', 'big', 'deep', 'fn', 'bigint']) codes[name] = (await failure(call(bench.link, name))).code;
+    for (const name of ['cyclic', 'big', 'deep', 'fn', 'bigint'])
+      codes[name] = (await failure(call(bench.link, name))).code;
     expect(codes).toEqual({
-      cyclic: 'RESULT_INVALID', big: 'PAYLOAD_TOO_LARGE', deep: 'RESULT_INVALID', fn: 'RESULT_INVALID', bigint: 'RESULT_INVALID',
+      cyclic: 'RESULT_INVALID',
+      big: 'PAYLOAD_TOO_LARGE',
+      deep: 'RESULT_INVALID',
+      fn: 'RESULT_INVALID',
+      bigint: 'RESULT_INVALID',
     });
     expect(await call(bench.link, 'echo', 1)).toBe(1);
     expect(bench.violations).toEqual([]);
@@ -241,11 +309,17 @@ describe('calls', () => {
     const { bench } = await ready();
     await using _ = bench;
     const controller = new AbortController();
-    const withdrawn = bench.link.request('call', { function: 'untilAborted', params: null, timeoutMs: 5000 }, { timeoutMs: 5000, signal: controller.signal });
+    const withdrawn = bench.link.request(
+      'call',
+      { function: 'untilAborted', params: null, timeoutMs: 5000 },
+      { timeoutMs: 5000, signal: controller.signal },
+    );
     setTimeout(() => controller.abort(), 50);
     expect(await failure(withdrawn)).toMatchObject({ code: 'CANCELLED' });
     await until('aborted by cancel', () => texts(bench).includes('aborted CANCELLED'));
-    expect(await bench.link.request('call', { function: 'untilAborted', params: null, timeoutMs: 100 }, { timeoutMs: 5000 })).toBe('late');
+    expect(
+      await bench.link.request('call', { function: 'untilAborted', params: null, timeoutMs: 100 }, { timeoutMs: 5000 }),
+    ).toBe('late');
     expect(texts(bench)).toContain('aborted DEADLINE_EXCEEDED');
     expect(await bench.link.request('ping', null, request)).toMatchObject({ inFlight: 0 });
   });
@@ -256,11 +330,15 @@ describe('calls', () => {
     await call(bench.link, 'loud');
     await until('output', () => bench.outputs.length >= 5);
     expect(bench.outputs.map(({ stream, level, text }) => `${stream} ${level} ${text}`)).toEqual([
-      'stdout info log', 'stdout debug debug', 'stderr warn warn', 'stderr error error', 'stdout info raw',
+      'stdout info log',
+      'stdout debug debug',
+      'stderr warn warn',
+      'stderr error error',
+      'stdout info raw',
     ]);
   });
 
-  it('run without eval, and without the agent\'s own environment and handles', async () => {
+  it("run without eval, and without the agent's own environment and handles", async () => {
     const { bench } = await ready();
     await using _ = bench;
     expect(await failure(call(bench.link, 'evalled'))).toMatchObject({ code: 'MODULE_ERROR' });
@@ -295,7 +373,10 @@ describe('long-running modules', () => {
   });
 
   const ends: [string, string][] = [
-    ['a start that is rejected later', 'export async function start() { await new Promise((r) => setTimeout(r, 100)); throw new Error("last words"); }'],
+    [
+      'a start that is rejected later',
+      'export async function start() { await new Promise((r) => setTimeout(r, 100)); throw new Error("last words"); }',
+    ],
     ['an uncaught error', 'setTimeout(() => { throw new Error("last words"); }, 100);'],
     ['an unhandled rejection', 'setTimeout(() => { Promise.reject(new Error("last words")); }, 100);'],
   ];
@@ -303,7 +384,9 @@ describe('long-running modules', () => {
     it(`end with 70 on ${what}, and the log has it even when the output was full`, async () => {
       const { bench, agent } = await connected({ outputBytesPerSecond: 1000 });
       await using _ = bench;
-      await assign(bench.link, { 'm.mjs': `for (let i = 0; i < 5000; i++) console.log('noise '.repeat(20)); ${source}` });
+      await assign(bench.link, {
+        'm.mjs': `for (let i = 0; i < 5000; i++) console.log('noise '.repeat(20)); ${source}`,
+      });
       expect(await agent.exited).toBe(70);
       await until('disconnect', () => bench.disconnects() === 1);
       expect(texts(bench).join('\n')).toContain('last words');
@@ -317,10 +400,12 @@ describe('output', () => {
   it('cuts long lines, sends unfinished ones after a moment, and keeps characters whole', async () => {
     const { bench } = await connected();
     await using _ = bench;
-    await assign(bench.link, { 'm.mjs': `
+    await assign(bench.link, {
+      'm.mjs': `
       console.log('é'.repeat(10_000));
       const bytes = Buffer.from('ü\\n'); process.stdout.write(bytes.subarray(0, 1)); process.stdout.write(bytes.subarray(1));
-      process.stdout.write('no newline');` });
+      process.stdout.write('no newline');`,
+    });
     await until('output', () => bench.outputs.length >= 3);
     const [long, whole, open] = texts(bench);
     expect(long).toMatch(/^é{4096} \[11808 bytes cut\]$/);
@@ -331,22 +416,32 @@ describe('output', () => {
   it('takes 1 GiB through console without memory, and calls are answered meanwhile', async () => {
     const { bench, agent } = await connected({ outputBytesPerSecond: 256 * 1024 });
     await using _ = bench;
-    await assign(bench.link, { 'm.mjs': `
+    await assign(
+      bench.link,
+      {
+        'm.mjs': `
       const line = 'x'.repeat(1023); let left = 1024 * 1024;
       const some = () => { for (let i = 0; i < 1000 && left > 0; i++, left--) console.log(line); if (left > 0) setImmediate(some); };
       some();
-      export const remaining = () => left;` }, ['remaining']);
+      export const remaining = () => left;`,
+      },
+      ['remaining'],
+    );
     let worstMs = 0;
     let peakBytes = 0;
     const startBytes = residentBytes(agent.child.pid ?? 0);
-    while ((await (async () => {
-      const atMs = performance.now();
-      const left = (await call(bench.link, 'remaining')) as number;
-      worstMs = Math.max(worstMs, performance.now() - atMs);
-      peakBytes = Math.max(peakBytes, residentBytes(agent.child.pid ?? 0));
-      await new Promise((resolve) => { setTimeout(resolve, 20); });
-      return left;
-    })()) > 0);
+    while (
+      (await (async () => {
+        const atMs = performance.now();
+        const left = (await call(bench.link, 'remaining')) as number;
+        worstMs = Math.max(worstMs, performance.now() - atMs);
+        peakBytes = Math.max(peakBytes, residentBytes(agent.child.pid ?? 0));
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+        return left;
+      })()) > 0
+    );
     expect(worstMs).toBeLessThan(1000);
     expect(peakBytes - startBytes).toBeLessThan(120 * 1024 * 1024);
     expect(bench.violations).toEqual([]);
@@ -357,8 +452,14 @@ describe('output', () => {
   it('is bounded when printed in one synchronous loop, by process.stdout too', async () => {
     const { bench, agent } = await connected();
     await using _ = bench;
-    await assign(bench.link, { 'm.mjs': `
-      export const flood = () => { for (let i = 0; i < 200_000; i++) process.stdout.write('y'.repeat(1000) + '\\n'); return process.memoryUsage.rss(); };` }, ['flood']);
+    await assign(
+      bench.link,
+      {
+        'm.mjs': `
+      export const flood = () => { for (let i = 0; i < 200_000; i++) process.stdout.write('y'.repeat(1000) + '\\n'); return process.memoryUsage.rss(); };`,
+      },
+      ['flood'],
+    );
     expect(await call(bench.link, 'flood', null, 20_000)).toBeLessThan(220 * 1024 * 1024);
     expect(agent.child.exitCode).toBe(null);
   }, 30_000);
@@ -370,7 +471,10 @@ describe('the user bus', () => {
     const first = await openBench({ directory: directory.path });
     await using agent = await spawnAgent(directory.path);
     await until('the agent to connect', () => first.link.connected());
-    await assign(first.link, { 'm.mjs': `
+    await assign(
+      first.link,
+      {
+        'm.mjs': `
       let off;
       export async function start(ctx) {
         await ctx.bus.subscribe('news', (payload, { from }) => console.log('one', from, payload.n));
@@ -379,14 +483,24 @@ describe('the user bus', () => {
       }
       export const say = (p, ctx) => ctx.bus.publish('chat', p);
       export const bad = (p, ctx) => ctx.bus.publish('NOT A TOPIC', p);
-      export const leave = () => off();` }, ['say', 'bad', 'leave']);
+      export const leave = () => off();`,
+      },
+      ['say', 'bad', 'leave'],
+    );
     expect(first.kernelRequests).toEqual([
-      { method: 'bus.subscribe', params: { topic: 'news' } }, { method: 'bus.subscribe', params: { topic: 'other' } },
+      { method: 'bus.subscribe', params: { topic: 'news' } },
+      { method: 'bus.subscribe', params: { topic: 'other' } },
     ]);
     first.link.notify('bus.deliver', { topic: 'news', from: 'b', payload: { n: 7 } });
-    await until('delivery', () => texts(first).includes('one b 7') && texts(first).some((text) => text.includes('handler broke')));
+    await until(
+      'delivery',
+      () => texts(first).includes('one b 7') && texts(first).some((text) => text.includes('handler broke')),
+    );
     expect(await call(first.link, 'say', 1)).toEqual({ delivered: 0 });
-    expect(await failure(call(first.link, 'bad'))).toMatchObject({ code: 'MODULE_ERROR', context: { code: 'INVALID_PARAMS' } });
+    expect(await failure(call(first.link, 'bad'))).toMatchObject({
+      code: 'MODULE_ERROR',
+      context: { code: 'INVALID_PARAMS' },
+    });
     await call(first.link, 'leave');
     await first.link.close();
     await using second = await openBench({ directory: directory.path });
@@ -400,7 +514,10 @@ describe('a module that publishes without pause', () => {
   it('is refused in its own process, and its instance lives on', async () => {
     const { bench } = await connected({ limits: { framesPerSecond: 50, bytesPerSecond: 100_000 } });
     await using _ = bench;
-    await assign(bench.link, { 'm.mjs': `
+    await assign(
+      bench.link,
+      {
+        'm.mjs': `
       export const flood = async (p, ctx) => {
         const codes = {}; const until = Date.now() + 3500;
         while (Date.now() < until) {
@@ -409,12 +526,22 @@ describe('a module that publishes without pause', () => {
         }
         return codes;
       };
-      export const publish = (p, ctx) => ctx.bus.publish('t', p.kind === 'big' ? 'x'.repeat(2_000_000) : p.kind === 'cyclic' ? globalThis : 1n);` }, ['flood', 'publish']);
+      export const publish = (p, ctx) => ctx.bus.publish('t', p.kind === 'big' ? 'x'.repeat(2_000_000) : p.kind === 'cyclic' ? globalThis : 1n);`,
+      },
+      ['flood', 'publish'],
+    );
     const codes = (await call(bench.link, 'flood', 'small', 10_000)) as Record<string, number>;
     expect(codes['LIMIT_EXCEEDED']).toBeGreaterThan(10);
     expect(codes['ok']).toBeGreaterThan(50);
-    for (const [kind, code] of [['big', 'PAYLOAD_TOO_LARGE'], ['cyclic', 'INVALID_PARAMS'], ['bigint', 'INVALID_PARAMS']]) {
-      expect(await failure(call(bench.link, 'publish', { kind }))).toMatchObject({ code: 'MODULE_ERROR', context: { code } });
+    for (const [kind, code] of [
+      ['big', 'PAYLOAD_TOO_LARGE'],
+      ['cyclic', 'INVALID_PARAMS'],
+      ['bigint', 'INVALID_PARAMS'],
+    ]) {
+      expect(await failure(call(bench.link, 'publish', { kind }))).toMatchObject({
+        code: 'MODULE_ERROR',
+        context: { code },
+      });
     }
     expect(bench.violations).toEqual([]);
   }, 20_000);
@@ -424,7 +551,9 @@ describe('the process', () => {
   it('keeps the exit code a module chose, and its output until then', async () => {
     const { bench, agent } = await connected();
     await using _ = bench;
-    await assign(bench.link, { 'm.mjs': 'export const leave = () => { console.log("bye"); process.exit(3); };' }, ['leave']);
+    await assign(bench.link, { 'm.mjs': 'export const leave = () => { console.log("bye"); process.exit(3); };' }, [
+      'leave',
+    ]);
     expect(await failure(call(bench.link, 'leave'))).toMatchObject({ code: 'INSTANCE_LOST' });
     expect(await agent.exited).toBe(3);
     expect(texts(bench)).toEqual(['bye']);
@@ -435,7 +564,9 @@ describe('the process', () => {
     await using _ = bench;
     await assign(bench.link, { 'm.mjs': 'export const spin = () => { for (;;); };' }, ['spin']);
     const spin = failure(call(bench.link, 'spin', null, 300));
-    expect(await failure(bench.link.request('ping', null, { timeoutMs: 300 }))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(await failure(bench.link.request('ping', null, { timeoutMs: 300 }))).toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     expect(await spin).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
@@ -451,6 +582,8 @@ describe('the process', () => {
       }
     });
     expect(fds.filter((path) => path.includes('/module/'))).toEqual([]);
-    expect(Number(/Threads:\s+(\d+)/.exec(readFileSync(`/proc/${agent.child.pid}/status`, 'utf8'))?.[1])).toBeLessThan(16);
+    expect(Number(/Threads:\s+(\d+)/.exec(readFileSync(`/proc/${agent.child.pid}/status`, 'utf8'))?.[1])).toBeLessThan(
+      16,
+    );
   });
 });

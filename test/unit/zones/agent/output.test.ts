@@ -8,52 +8,71 @@ import { createOutput } from '../../../../zones/agent/output.ts';
 
 describe('createLineSplitter', () => {
   it('gives the same lines however the text is divided, each cut at the same byte', () => {
-    const text = fc.array(fc.oneof(fc.constant('\n'), fc.constantFrom('a', 'é', '€', '😀', 'bc')), { maxLength: 80 }).map((parts) => parts.join(''));
-    fc.assert(fc.property(text, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 9 }), (whole, maxBytes, step) => {
-      const split = (pieces: string[]): string[] => {
-        const lines: string[] = [];
-        const splitter = createLineSplitter(maxBytes, (line) => lines.push(line));
-        for (const piece of pieces) splitter.push(piece);
-        splitter.flush();
-        return lines;
-      };
-      const characters = [...whole];
-      const pieces: string[] = [];
-      for (let index = 0; index < characters.length; index += step) pieces.push(characters.slice(index, index + step).join(''));
-      expect(split(pieces)).toEqual(split([whole]));
-      for (const [index, line] of split([whole]).entries()) {
-        const original = whole.split('\n')[index] ?? '';
-        if (Buffer.byteLength(original) <= maxBytes) { expect(line).toBe(original); continue; }
-        const kept = line.replace(/ \[\d+ bytes cut\]$/, '');
-        expect(original.startsWith(kept)).toBe(true);
-        expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxBytes);
-        expect(line).toBe(kept + cutMark(Buffer.byteLength(original) - Buffer.byteLength(kept)));
-      }
-    }));
+    const text = fc
+      .array(fc.oneof(fc.constant('\n'), fc.constantFrom('a', 'é', '€', '😀', 'bc')), { maxLength: 80 })
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 9 }), (whole, maxBytes, step) => {
+        const split = (pieces: string[]): string[] => {
+          const lines: string[] = [];
+          const splitter = createLineSplitter(maxBytes, (line) => lines.push(line));
+          for (const piece of pieces) splitter.push(piece);
+          splitter.flush();
+          return lines;
+        };
+        const characters = [...whole];
+        const pieces: string[] = [];
+        for (let index = 0; index < characters.length; index += step)
+          pieces.push(characters.slice(index, index + step).join(''));
+        expect(split(pieces)).toEqual(split([whole]));
+        for (const [index, line] of split([whole]).entries()) {
+          const original = whole.split('\n')[index] ?? '';
+          if (Buffer.byteLength(original) <= maxBytes) {
+            expect(line).toBe(original);
+            continue;
+          }
+          const kept = line.replace(/ \[\d+ bytes cut\]$/, '');
+          expect(original.startsWith(kept)).toBe(true);
+          expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxBytes);
+          expect(line).toBe(kept + cutMark(Buffer.byteLength(original) - Buffer.byteLength(kept)));
+        }
+      }),
+    );
   });
 });
 
 describe('createOutputRing', () => {
   it('keeps the newest and counts every byte it lost', () => {
-    fc.assert(fc.property(fc.array(fc.oneof(fc.string({ maxLength: 300 }), fc.constant(null)), { maxLength: 200 }), (steps) => {
-      const ring = createOutputRing(1000);
-      let pushed = 0; let got = 0; let lost = 0; let last = '';
-      const take = (): boolean => {
-        const line = ring.shift();
-        if (line === undefined) return false;
-        got += Buffer.byteLength(line.text); lost += line.droppedBytes; last = line.text;
-        return true;
-      };
-      let newest = '';
-      for (const text of steps) {
-        if (text === null) { take(); continue; }
-        pushed += Buffer.byteLength(text); newest = text;
-        ring.push({ stream: 'stdout', level: 'info', text, at: 0 });
-      }
-      while (take());
-      expect(got + lost).toBe(pushed);
-      if (steps.some((text) => text !== null)) expect(last).toBe(newest);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.string({ maxLength: 300 }), fc.constant(null)), { maxLength: 200 }), (steps) => {
+        const ring = createOutputRing(1000);
+        let pushed = 0;
+        let got = 0;
+        let lost = 0;
+        let last = '';
+        const take = (): boolean => {
+          const line = ring.shift();
+          if (line === undefined) return false;
+          got += Buffer.byteLength(line.text);
+          lost += line.droppedBytes;
+          last = line.text;
+          return true;
+        };
+        let newest = '';
+        for (const text of steps) {
+          if (text === null) {
+            take();
+            continue;
+          }
+          pushed += Buffer.byteLength(text);
+          newest = text;
+          ring.push({ stream: 'stdout', level: 'info', text, at: 0 });
+        }
+        while (take());
+        expect(got + lost).toBe(pushed);
+        if (steps.some((text) => text !== null)) expect(last).toBe(newest);
+      }),
+    );
   });
 });
 
@@ -80,6 +99,8 @@ describe('createOutput', () => {
     output.write('stdout', 'info', 'unsent\n');
     output.lastWords(`the end\n${'x\n'.repeat(5000)}`);
     expect(sent[0]).toMatchObject({ text: 'the end', droppedBytes: 6, level: 'error' });
-    expect(sent.reduce((sum, { text }) => sum + outputCostBytes(Buffer.byteLength(text)), 0)).toBeLessThanOrEqual(32 * 1024);
+    expect(sent.reduce((sum, { text }) => sum + outputCostBytes(Buffer.byteLength(text)), 0)).toBeLessThanOrEqual(
+      32 * 1024,
+    );
   });
 });

@@ -4,10 +4,23 @@ import type { ContainerSpec } from '../../../../Kernel/contract/ports.ts';
 import { planCreateBody } from '../../../../zones/docker/create-body.plan.ts';
 
 const spec: ContainerSpec = {
-  home: '0123456789ab' as HomeId, zone: 'sandbox', instance: 'i-0123456789ab' as InstanceId, specDigest: 'sha256:1',
-  uid: 210_007, sizeClass: '64MiB', image: 'kerneld-zone:0', runtime: 'runc', directory: '/run/kerneld/instances/i-0123456789ab',
-  seccompProfile: '{"defaultAction":"SCMP_ACT_ERRNO"}', memoryBytes: 67_108_864, cpus: 0.5, pids: 64, nofile: 1024,
-  tmpBytes: 8_388_608, moduleTmpBytes: 4_194_304, command: ['/usr/bin/node', '--permission', '/agent/agent.mjs'],
+  home: '0123456789ab' as HomeId,
+  zone: 'sandbox',
+  instance: 'i-0123456789ab' as InstanceId,
+  specDigest: 'sha256:1',
+  uid: 210_007,
+  sizeClass: '64MiB',
+  image: 'kerneld-zone:0',
+  runtime: 'runc',
+  directory: '/run/kerneld/instances/i-0123456789ab',
+  seccompProfile: '{"defaultAction":"SCMP_ACT_ERRNO"}',
+  memoryBytes: 67_108_864,
+  cpus: 0.5,
+  pids: 64,
+  nofile: 1024,
+  tmpBytes: 8_388_608,
+  moduleTmpBytes: 4_194_304,
+  command: ['/usr/bin/node', '--permission', '/agent/agent.mjs'],
   environment: { KERNELD_ORPHAN_TIMEOUT_MS: '600000' },
 };
 

@@ -18,7 +18,14 @@ const clock: Clock = {
     return () => clearTimeout(timer);
   },
 };
-const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, critical: () => {}, child: () => log };
+const log: Log = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  critical: () => {},
+  child: () => log,
+};
 const container = 'c'.repeat(64) as ContainerId;
 
 let directory: string;
@@ -62,7 +69,10 @@ describe('an engine that', () => {
 
   it('refuses is ENGINE_FAILED with its words', async () => {
     const engine = await serve((_request, response) => response.writeHead(500).end('{"message":"disk full"}'));
-    await expect(engine.start(container, never)).rejects.toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringContaining('disk full') });
+    await expect(engine.start(container, never)).rejects.toMatchObject({
+      code: 'ENGINE_FAILED',
+      message: expect.stringContaining('disk full'),
+    });
   });
 
   it('says "already so" is not an error', async () => {
@@ -113,9 +123,19 @@ describe('following events', () => {
     });
     const events: unknown[] = [];
     let opened = 0;
-    await expect(engine.follow(home, () => (opened += 1), (event) => events.push(event), never)).rejects.toMatchObject({ code: 'ENGINE_UNREACHABLE' });
+    await expect(
+      engine.follow(
+        home,
+        () => (opened += 1),
+        (event) => events.push(event),
+        never,
+      ),
+    ).rejects.toMatchObject({ code: 'ENGINE_UNREACHABLE' });
     expect(opened).toBe(1);
-    expect(events).toEqual([{ kind: 'containerDied', container: 'c1', exitCode: 1 }, { kind: 'containerOom', container: 'c2' }]);
+    expect(events).toEqual([
+      { kind: 'containerDied', container: 'c1', exitCode: 1 },
+      { kind: 'containerOom', container: 'c2' },
+    ]);
   });
 
   it('outlives the time limit of a request and ends quietly with its signal', async () => {
@@ -125,7 +145,14 @@ describe('following events', () => {
     });
     const ending = new AbortController();
     let over = false;
-    const following = engine.follow(home, () => {}, () => {}, ending.signal).then(() => (over = true));
+    const following = engine
+      .follow(
+        home,
+        () => {},
+        () => {},
+        ending.signal,
+      )
+      .then(() => (over = true));
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(over).toBe(false);
     ending.abort();

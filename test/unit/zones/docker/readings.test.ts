@@ -7,14 +7,31 @@ import { readLabels, uidOfName } from '../../../../zones/docker/labels.table.ts'
 import { demultiplex } from '../../../../zones/docker/startup-output.ts';
 
 const answer = (labels: Record<string, string> | null, state: object = {}) => ({
-  Id: 'a'.repeat(64), Config: { Labels: labels }, HostConfig: { NetworkMode: 'none', ReadonlyRootfs: true },
-  State: { Status: 'exited', Pid: 0, ExitCode: 137, OOMKilled: true, Error: '', StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2026-01-01T00:00:01Z', ...state },
+  Id: 'a'.repeat(64),
+  Config: { Labels: labels },
+  HostConfig: { NetworkMode: 'none', ReadonlyRootfs: true },
+  State: {
+    Status: 'exited',
+    Pid: 0,
+    ExitCode: 137,
+    OOMKilled: true,
+    Error: '',
+    StartedAt: '2026-01-01T00:00:00Z',
+    FinishedAt: '2026-01-01T00:00:01Z',
+    ...state,
+  },
 });
 
 describe('container facts', () => {
   it('tell an exit by signal and out of memory', () => {
-    expect(containerFactsOf(parseInspect(answer({ 'kerneld.home': '0123456789ab', 'kerneld.uid': '7' })))).toMatchObject({
-      home: '0123456789ab', uid: 7, zone: null, instance: null, pid: null,
+    expect(
+      containerFactsOf(parseInspect(answer({ 'kerneld.home': '0123456789ab', 'kerneld.uid': '7' }))),
+    ).toMatchObject({
+      home: '0123456789ab',
+      uid: 7,
+      zone: null,
+      instance: null,
+      pid: null,
       exit: { exitCode: 137, signal: 'SIGKILL', oomKilled: true, error: null },
     });
   });
@@ -22,7 +39,9 @@ describe('container facts', () => {
     const labels = { 'kerneld.home': '0123456789ab' };
     const never = { Status: 'created', ExitCode: 0, OOMKilled: false, StartedAt: '0001-01-01T00:00:00Z' };
     expect(containerFactsOf(parseInspect(answer(labels, never)))).toMatchObject({ exit: null, startedAt: null });
-    expect(containerFactsOf(parseInspect(answer(labels, { ...never, Error: 'no such file' })))).toMatchObject({ exit: { error: 'no such file' } });
+    expect(containerFactsOf(parseInspect(answer(labels, { ...never, Error: 'no such file' })))).toMatchObject({
+      exit: { error: 'no such file' },
+    });
   });
   it('are none for a container without a home', () => {
     expect(containerFactsOf(parseInspect(answer(null)))).toBeNull();
@@ -34,18 +53,34 @@ describe('container facts', () => {
 
 describe('labels', () => {
   it('that do not parse are null and never an error', () => {
-    expect(readLabels({ 'kerneld.home': '../..', 'kerneld.zone': 'root', 'kerneld.instance': 'x', 'kerneld.uid': '-1' })).toEqual({
-      home: null, zone: null, instance: null, specDigest: null, uid: null, sizeClass: null,
+    expect(
+      readLabels({ 'kerneld.home': '../..', 'kerneld.zone': 'root', 'kerneld.instance': 'x', 'kerneld.uid': '-1' }),
+    ).toEqual({
+      home: null,
+      zone: null,
+      instance: null,
+      specDigest: null,
+      uid: null,
+      sizeClass: null,
     });
   });
-  it.each([['/kerneld-210000', 210_000], ['kerneld-7', 7], ['/kerneld-x', null], ['/my-kerneld-7', null]])('name %s leases %s', (name, uid) => {
+  it.each([
+    ['/kerneld-210000', 210_000],
+    ['kerneld-7', 7],
+    ['/kerneld-x', null],
+    ['/my-kerneld-7', null],
+  ])('name %s leases %s', (name, uid) => {
     expect(uidOfName(name)).toBe(uid);
   });
 });
 
 describe('events', () => {
   it('are read by their action', () => {
-    expect(parseEvent('{"Action":"die","Actor":{"ID":"c1","Attributes":{"exitCode":"137"}}}')).toEqual({ kind: 'containerDied', container: 'c1', exitCode: 137 });
+    expect(parseEvent('{"Action":"die","Actor":{"ID":"c1","Attributes":{"exitCode":"137"}}}')).toEqual({
+      kind: 'containerDied',
+      container: 'c1',
+      exitCode: 137,
+    });
     expect(parseEvent('{"Action":"oom","Actor":{"ID":"c1"}}')).toEqual({ kind: 'containerOom', container: 'c1' });
     expect(parseEvent('{"Action":"start","Actor":{"ID":"c1"}}')).toBeNull();
     expect(parseEvent('{"status":"pull"}')).toBeNull();

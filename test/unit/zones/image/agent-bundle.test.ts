@@ -8,13 +8,24 @@ let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'kerneld-bundle-'));
   writeFileSync(join(directory, 'other.ts'), 'export const word: string = "first";');
-  writeFileSync(join(directory, 'entry.ts'), 'import { word } from "./other.ts";\nimport "node:fs";\nconsole.log(word);');
+  writeFileSync(
+    join(directory, 'entry.ts'),
+    'import { word } from "./other.ts";\nimport "node:fs";\nconsole.log(word);',
+  );
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const bundle = async (): Promise<string> =>
-  (await bundleAgent({ entry: 'entry.ts', projectDirectory: directory, cacheDirectory: join(directory, 'cache'), signal: AbortSignal.timeout(20_000) })).toString();
-const keptFile = (): string => join(directory, 'cache', readdirSync(join(directory, 'cache')).find((name) => name.endsWith('.mjs')) ?? '');
+  (
+    await bundleAgent({
+      entry: 'entry.ts',
+      projectDirectory: directory,
+      cacheDirectory: join(directory, 'cache'),
+      signal: AbortSignal.timeout(20_000),
+    })
+  ).toString();
+const keptFile = (): string =>
+  join(directory, 'cache', readdirSync(join(directory, 'cache')).find((name) => name.endsWith('.mjs')) ?? '');
 
 describe('bundleAgent', () => {
   it('makes one file and keeps it while no source changes', async () => {
@@ -40,7 +51,8 @@ describe('bundleAgent', () => {
 
   it('bundles again when its list is damaged', async () => {
     const first = await bundle();
-    for (const name of readdirSync(join(directory, 'cache'))) if (name.endsWith('.json')) writeFileSync(join(directory, 'cache', name), '{"half":');
+    for (const name of readdirSync(join(directory, 'cache')))
+      if (name.endsWith('.json')) writeFileSync(join(directory, 'cache', name), '{"half":');
     expect(await bundle()).toBe(first);
   });
 

@@ -7,7 +7,18 @@ describe('the layout of the zone image', () => {
   it('has /tmp with mode 1777 and every parent before its children', () => {
     const directories = planDirectories([file('/usr/bin/node')]);
     expect(directories).toContainEqual({ path: '/tmp', mode: 0o1777 });
-    expect(directories.map(({ path }) => path)).toEqual(['/dev', '/etc', '/module', '/proc', '/run', '/run/kerneld', '/sys', '/tmp', '/usr', '/usr/bin']);
+    expect(directories.map(({ path }) => path)).toEqual([
+      '/dev',
+      '/etc',
+      '/module',
+      '/proc',
+      '/run',
+      '/run/kerneld',
+      '/sys',
+      '/tmp',
+      '/usr',
+      '/usr/bin',
+    ]);
   });
   it('is described by content and mode, not by the order of files', () => {
     expect(describeContent([file('/a/b'), file('/a/c')])).toBe(describeContent([file('/a/c'), file('/a/b')]));

@@ -11,8 +11,17 @@ const MIB = 1024 * 1024;
 const home = '0123456789ab' as HomeId;
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
 const settings: ZoneInstanceSettings = {
-  zone: 'sandbox', image: 'kerneld-zone:0', runtime: 'runc', memoryBytes: 128 * MIB, cpus: 1, pids: 64, nofile: 1024,
-  tmpBytes: 32 * MIB, moduleTmpBytes: 16 * MIB, seccompProfile: '{}', orphanTimeoutMs: 600_000,
+  zone: 'sandbox',
+  image: 'kerneld-zone:0',
+  runtime: 'runc',
+  memoryBytes: 128 * MIB,
+  cpus: 1,
+  pids: 64,
+  nofile: 1024,
+  tmpBytes: 32 * MIB,
+  moduleTmpBytes: 16 * MIB,
+  seccompProfile: '{}',
+  orphanTimeoutMs: 600_000,
 };
 const plan = (change: Partial<ZoneInstanceSettings> = {}) => planInstanceSpec(home, { ...settings, ...change }, hash);
 
@@ -26,14 +35,20 @@ describe('planInstanceSpec', () => {
 
   it('leaves 48 MiB of the limit beside both tmpfs', () => {
     expect(plan({ memoryBytes: 64 * MIB })).toMatchObject({ tmpBytes: 16 * MIB - 5591040, moduleTmpBytes: 5591040 });
-    fc.assert(fc.property(fc.integer({ min: 1, max: 1024 * MIB }), fc.integer({ min: 4096, max: 2048 * MIB }), fc.integer({ min: 4096, max: 2048 * MIB }),
-      (memoryBytes, tmpBytes, moduleTmpBytes) => {
-        const spec = plan({ memoryBytes, tmpBytes, moduleTmpBytes });
-        expect(spec.tmpBytes + spec.moduleTmpBytes).toBeLessThanOrEqual(spec.memoryBytes - 48 * MIB);
-        expect(Math.min(spec.tmpBytes, spec.moduleTmpBytes)).toBeGreaterThanOrEqual(4096);
-        expect(spec.tmpBytes).toBeLessThanOrEqual(Math.max(tmpBytes, 4096));
-        expect(spec.moduleTmpBytes).toBeLessThanOrEqual(Math.max(moduleTmpBytes, 4096));
-      }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1024 * MIB }),
+        fc.integer({ min: 4096, max: 2048 * MIB }),
+        fc.integer({ min: 4096, max: 2048 * MIB }),
+        (memoryBytes, tmpBytes, moduleTmpBytes) => {
+          const spec = plan({ memoryBytes, tmpBytes, moduleTmpBytes });
+          expect(spec.tmpBytes + spec.moduleTmpBytes).toBeLessThanOrEqual(spec.memoryBytes - 48 * MIB);
+          expect(Math.min(spec.tmpBytes, spec.moduleTmpBytes)).toBeGreaterThanOrEqual(4096);
+          expect(spec.tmpBytes).toBeLessThanOrEqual(Math.max(tmpBytes, 4096));
+          expect(spec.moduleTmpBytes).toBeLessThanOrEqual(Math.max(moduleTmpBytes, 4096));
+        },
+      ),
+    );
   });
 
   it('gives the heap what the runtime leaves', () => {
@@ -61,13 +76,25 @@ describe('planInstanceSpec', () => {
         "/agent/agent.mjs",
       ]
     `);
-    expect(plan({ zone: 'stable' }).command).toEqual(expect.arrayContaining(['--allow-child-process', '--allow-worker']));
+    expect(plan({ zone: 'stable' }).command).toEqual(
+      expect.arrayContaining(['--allow-child-process', '--allow-worker']),
+    );
   });
 
   it('has the same digest for the same settings and another for every change', () => {
     const changes: Partial<ZoneInstanceSettings>[] = [
-      {}, { zone: 'stable' }, { image: 'x' }, { runtime: 'runsc' }, { memoryBytes: 64 * MIB }, { cpus: 2 }, { pids: 65 }, { nofile: 1 },
-      { tmpBytes: 4096 }, { moduleTmpBytes: 4096 }, { seccompProfile: '{"x":1}' }, { orphanTimeoutMs: 1 },
+      {},
+      { zone: 'stable' },
+      { image: 'x' },
+      { runtime: 'runsc' },
+      { memoryBytes: 64 * MIB },
+      { cpus: 2 },
+      { pids: 65 },
+      { nofile: 1 },
+      { tmpBytes: 4096 },
+      { moduleTmpBytes: 4096 },
+      { seccompProfile: '{"x":1}' },
+      { orphanTimeoutMs: 1 },
     ];
     const digests = changes.map((change) => plan(change).specDigest);
     expect(new Set(digests).size).toBe(changes.length);

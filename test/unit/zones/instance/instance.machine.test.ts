@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
-  adoptedInstance, classifyExit, newInstance, stepInstance,
-  type InstanceEffect, type InstanceEvent, type InstanceState, type ObservedExit,
+  adoptedInstance,
+  classifyExit,
+  newInstance,
+  stepInstance,
+  type InstanceEffect,
+  type InstanceEvent,
+  type InstanceState,
+  type ObservedExit,
 } from '../../../../zones/instance/instance.machine.ts';
 import { explore } from '../../../support/explore.ts';
 
@@ -65,7 +71,8 @@ describe(`the instance machine, all ${walk.states.length} states and ${walk.tran
 
   it('tells the loss exactly once on every way from life to the end', () => {
     for (const { before, after, effects } of walk.transitions) {
-      const dying = (state: InstanceState): boolean => state.kind === 'draining' || state.kind === 'killing' || state.kind === 'gone';
+      const dying = (state: InstanceState): boolean =>
+        state.kind === 'draining' || state.kind === 'killing' || state.kind === 'gone';
       const told = kinds(effects).filter((kind) => kind === 'tellLost').length;
       expect(told).toBe(!dying(before) && dying(after) ? 1 : 0);
     }
@@ -79,7 +86,11 @@ describe(`the instance machine, all ${walk.states.length} states and ${walk.tran
 
   it('leaves no state but ready and gone without a timer, and clears the old one', () => {
     const timerOf: Record<string, string | undefined> = {
-      creating: 'start', connecting: 'start', assigning: 'assign', draining: 'drain', killing: 'kill',
+      creating: 'start',
+      connecting: 'start',
+      assigning: 'assign',
+      draining: 'drain',
+      killing: 'kill',
     };
     for (const { before, after, effects } of walk.transitions) {
       if (before.kind === after.kind) continue;
@@ -115,9 +126,24 @@ describe(`the instance machine, all ${walk.states.length} states and ${walk.tran
 
 describe('the cause of an exit', () => {
   it.each([
-    ['memory before everything else', { ...exit, exitCode: 137, oomKilled: true }, { cause: 'deadline' as const, detail: 'late' }, 'oom'],
-    ['what the kernel killed it for', { ...exit, exitCode: 137 }, { cause: 'deadline' as const, detail: 'late' }, 'deadline'],
-    ['a lost connection explains nothing: the signal does', { ...exit, exitCode: 137 }, { cause: 'connectionLost' as const, detail: '' }, 'signal'],
+    [
+      'memory before everything else',
+      { ...exit, exitCode: 137, oomKilled: true },
+      { cause: 'deadline' as const, detail: 'late' },
+      'oom',
+    ],
+    [
+      'what the kernel killed it for',
+      { ...exit, exitCode: 137 },
+      { cause: 'deadline' as const, detail: 'late' },
+      'deadline',
+    ],
+    [
+      'a lost connection explains nothing: the signal does',
+      { ...exit, exitCode: 137 },
+      { cause: 'connectionLost' as const, detail: '' },
+      'signal',
+    ],
     ['an abort is the heap', { ...exit, exitCode: 134 }, null, 'heap'],
     ['an exit by itself', { ...exit, exitCode: 0 }, null, 'exited'],
     ['nobody knows', { ...exit, exitCode: null }, null, 'unknown'],

@@ -16,7 +16,8 @@ const run = (events: readonly (readonly [number, BudgetEvent])[]): string[] => {
   }
   return told;
 };
-const burst = (atMs: number, count: number): [number, BudgetEvent][] => Array.from({ length: count }, () => [atMs, frame]);
+const burst = (atMs: number, count: number): [number, BudgetEvent][] =>
+  Array.from({ length: count }, () => [atMs, frame]);
 
 describe('stepBudget', () => {
   it('lets pass what is within budget, window after window', () => {
@@ -28,26 +29,41 @@ describe('stepBudget', () => {
   });
 
   it('takes three windows over budget in a row for a violation', () => {
-    expect(run([
-      ...burst(0, 11), [1000, { kind: 'windowEnded' }],
-      ...burst(1001, 11), [2000, { kind: 'windowEnded' }],
-      ...burst(2001, 11),
-    ])).toEqual(['0 pause', '1000 resume', '1001 pause', '2000 resume', '2001 violation']);
+    expect(
+      run([
+        ...burst(0, 11),
+        [1000, { kind: 'windowEnded' }],
+        ...burst(1001, 11),
+        [2000, { kind: 'windowEnded' }],
+        ...burst(2001, 11),
+      ]),
+    ).toEqual(['0 pause', '1000 resume', '1001 pause', '2000 resume', '2001 violation']);
   });
 
   it('forgives after a quiet window', () => {
-    expect(run([
-      ...burst(0, 11), [1000, { kind: 'windowEnded' }],
-      ...burst(1001, 11), [2000, { kind: 'windowEnded' }],
-      ...burst(3100, 1), ...burst(4200, 11),
-    ]).at(-1)).toBe('4200 pause');
+    expect(
+      run([
+        ...burst(0, 11),
+        [1000, { kind: 'windowEnded' }],
+        ...burst(1001, 11),
+        [2000, { kind: 'windowEnded' }],
+        ...burst(3100, 1),
+        ...burst(4200, 11),
+      ]).at(-1),
+    ).toBe('4200 pause');
   });
 
   it('slows down solicited bytes without a strike', () => {
     const bytes: BudgetEvent = { kind: 'bytesReceived', bytes: 2000 };
-    const told = run([0, 1000, 2000, 3000, 4000, 5000].flatMap((atMs) => [
-      [atMs, bytes], [atMs + 1000, { kind: 'windowEnded' }],
-    ] as [number, BudgetEvent][]));
+    const told = run(
+      [0, 1000, 2000, 3000, 4000, 5000].flatMap(
+        (atMs) =>
+          [
+            [atMs, bytes],
+            [atMs + 1000, { kind: 'windowEnded' }],
+          ] as [number, BudgetEvent][],
+      ),
+    );
     expect(told.some((line) => line.endsWith('violation'))).toBe(false);
     expect(told.filter((line) => line.endsWith('pause'))).toHaveLength(6);
   });
@@ -58,14 +74,22 @@ describe('stepBudget', () => {
       fc.record({ kind: fc.constant('bytesReceived' as const), bytes: fc.nat(3000) }),
       fc.constant({ kind: 'windowEnded' as const }),
     );
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(700), event), { maxLength: 60 }), (steps) => {
-      let nowMs = 0;
-      const told = run(steps.map(([gap, one]) => [(nowMs += gap), one])).map((line) => line.split(' ')[1]);
-      let paused = false;
-      for (const effect of told) {
-        if (effect === 'pause') { expect(paused).toBe(false); paused = true; }
-        if (effect === 'resume') { expect(paused).toBe(true); paused = false; }
-      }
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(700), event), { maxLength: 60 }), (steps) => {
+        let nowMs = 0;
+        const told = run(steps.map(([gap, one]) => [(nowMs += gap), one])).map((line) => line.split(' ')[1]);
+        let paused = false;
+        for (const effect of told) {
+          if (effect === 'pause') {
+            expect(paused).toBe(false);
+            paused = true;
+          }
+          if (effect === 'resume') {
+            expect(paused).toBe(true);
+            paused = false;
+          }
+        }
+      }),
+    );
   });
 });

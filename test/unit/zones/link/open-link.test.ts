@@ -5,10 +5,28 @@ import type { InstanceId } from '../../../../Kernel/contract/ids.ts';
 import { createOpenLink } from '../../../../zones/link/open-link.ts';
 import { HELLO_TIMEOUT_MS } from '../../../../zones/link/connection.ts';
 import type { LinkHandlers } from '../../../../zones/link/link.ts';
-import { LIMITS, openBench, realClock, realRandom, shortDirectory, silentLog, until, type Bench } from '../../../support/agent-bench.ts';
 import {
-  answerLyingAboutDigest, connectGreeted, connectRaw, connectWebSocket, floodConnects, frame, frameHead, helloFrame,
-  jsonFrame, nested, sendHugeFrame,
+  LIMITS,
+  openBench,
+  realClock,
+  realRandom,
+  shortDirectory,
+  silentLog,
+  until,
+  type Bench,
+} from '../../../support/agent-bench.ts';
+import {
+  answerLyingAboutDigest,
+  connectGreeted,
+  connectRaw,
+  connectWebSocket,
+  floodConnects,
+  frame,
+  frameHead,
+  helloFrame,
+  jsonFrame,
+  nested,
+  sendHugeFrame,
 } from '../../../support/hostile-peer.ts';
 
 const socketOf = (bench: Bench): string => join(bench.directory, 'agent.sock');
@@ -35,11 +53,15 @@ describe('the socket file', () => {
   });
 
   it('refuses a path over 107 bytes by name', async () => {
-    await expect(openBench({ directory: `/tmp/${'x'.repeat(110)}` })).rejects.toMatchObject({ code: 'SOCKET_PATH_TOO_LONG' });
+    await expect(openBench({ directory: `/tmp/${'x'.repeat(110)}` })).rejects.toMatchObject({
+      code: 'SOCKET_PATH_TOO_LONG',
+    });
   });
 
   it('says when it cannot be opened', async () => {
-    await expect(openBench({ directory: '/tmp/k-does-not-exist' })).rejects.toMatchObject({ code: 'SOCKET_UNAVAILABLE' });
+    await expect(openBench({ directory: '/tmp/k-does-not-exist' })).rejects.toMatchObject({
+      code: 'SOCKET_UNAVAILABLE',
+    });
   });
 });
 
@@ -114,37 +136,89 @@ describe('one connection', () => {
 
 describe('breaches', () => {
   const cases: [string, string, (bench: Bench) => Promise<unknown>][] = [
-    ['a first frame that is no hello', 'PROTOCOL', async (bench) =>
-      (await connectWebSocket(socketOf(bench))).send(jsonFrame({ jsonrpc: '2.0', id: 1, method: 'bus.publish', params: {} }))],
-    ['a hello with an unknown key', 'PROTOCOL', async (bench) =>
-      (await connectWebSocket(socketOf(bench))).send(helloFrame({ admin: true }))],
-    ['a hello of another protocol', 'PROTOCOL', async (bench) =>
-      (await connectWebSocket(socketOf(bench))).send(helloFrame({ protocol: 99 }))],
-    ['a hello in the name of another instance', 'PROTOCOL', async (bench) =>
-      (await connectWebSocket(socketOf(bench))).send(helloFrame({ instance: 'i-ffffffffffff' }))],
+    [
+      'a first frame that is no hello',
+      'PROTOCOL',
+      async (bench) =>
+        (await connectWebSocket(socketOf(bench))).send(
+          jsonFrame({ jsonrpc: '2.0', id: 1, method: 'bus.publish', params: {} }),
+        ),
+    ],
+    [
+      'a hello with an unknown key',
+      'PROTOCOL',
+      async (bench) => (await connectWebSocket(socketOf(bench))).send(helloFrame({ admin: true })),
+    ],
+    [
+      'a hello of another protocol',
+      'PROTOCOL',
+      async (bench) => (await connectWebSocket(socketOf(bench))).send(helloFrame({ protocol: 99 })),
+    ],
+    [
+      'a hello in the name of another instance',
+      'PROTOCOL',
+      async (bench) => (await connectWebSocket(socketOf(bench))).send(helloFrame({ instance: 'i-ffffffffffff' })),
+    ],
     ['a second hello', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(helloFrame())],
-    ['text that is not JSON', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame('{"jsonrpc":'))],
-    ['JSON that is not JSON-RPC', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame('[1,2]'))],
-    ['a batch', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame('[{"jsonrpc":"2.0","method":"x"}]'))],
+    [
+      'text that is not JSON',
+      'PROTOCOL',
+      async (bench) => (await connectGreeted(socketOf(bench))).send(frame('{"jsonrpc":')),
+    ],
+    [
+      'JSON that is not JSON-RPC',
+      'PROTOCOL',
+      async (bench) => (await connectGreeted(socketOf(bench))).send(frame('[1,2]')),
+    ],
+    [
+      'a batch',
+      'PROTOCOL',
+      async (bench) => (await connectGreeted(socketOf(bench))).send(frame('[{"jsonrpc":"2.0","method":"x"}]')),
+    ],
     ['a binary frame', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame('{}', 2))],
-    ['invalid UTF-8', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame(Buffer.alloc(40, 0xff)))],
+    [
+      'invalid UTF-8',
+      'PROTOCOL',
+      async (bench) => (await connectGreeted(socketOf(bench))).send(frame(Buffer.alloc(40, 0xff))),
+    ],
     ['an invalid opcode', 'PROTOCOL', async (bench) => (await connectGreeted(socketOf(bench))).send(frame('x', 7))],
-    ['a frame of 100 MiB', 'PAYLOAD_TOO_LARGE', async (bench) =>
-      sendHugeFrame(await connectGreeted(socketOf(bench)), 100 * 1024 * 1024)],
-    ['fragments without end', 'LIMIT_EXCEEDED', async (bench) => {
-      const peer = await connectGreeted(socketOf(bench));
-      peer.send(frame('', 1, false));
-      for (let index = 0; index < 100; index += 1) peer.send(frame('', 0, false));
-    }],
-    ['a reply nested 400,000 deep', 'LIMIT_EXCEEDED', async (bench) =>
-      (await connectGreeted(socketOf(bench))).send(frame(nested(400_000)))],
-    ['output that does not fit its schema', 'PROTOCOL', async (bench) =>
-      (await connectGreeted(socketOf(bench))).send(jsonFrame({ jsonrpc: '2.0', method: 'output', params: { text: 1 } }))],
-    ['output beyond its credit', 'LIMIT_EXCEEDED', async (bench) => {
-      const peer = await connectGreeted(socketOf(bench));
-      const line = { stream: 'stdout', level: 'info', text: 'x'.repeat(60_000), at: 0, droppedBytes: 0 };
-      for (let index = 0; index < 10; index += 1) peer.send(jsonFrame({ jsonrpc: '2.0', method: 'output', params: line }));
-    }],
+    [
+      'a frame of 100 MiB',
+      'PAYLOAD_TOO_LARGE',
+      async (bench) => sendHugeFrame(await connectGreeted(socketOf(bench)), 100 * 1024 * 1024),
+    ],
+    [
+      'fragments without end',
+      'LIMIT_EXCEEDED',
+      async (bench) => {
+        const peer = await connectGreeted(socketOf(bench));
+        peer.send(frame('', 1, false));
+        for (let index = 0; index < 100; index += 1) peer.send(frame('', 0, false));
+      },
+    ],
+    [
+      'a reply nested 400,000 deep',
+      'LIMIT_EXCEEDED',
+      async (bench) => (await connectGreeted(socketOf(bench))).send(frame(nested(400_000))),
+    ],
+    [
+      'output that does not fit its schema',
+      'PROTOCOL',
+      async (bench) =>
+        (await connectGreeted(socketOf(bench))).send(
+          jsonFrame({ jsonrpc: '2.0', method: 'output', params: { text: 1 } }),
+        ),
+    ],
+    [
+      'output beyond its credit',
+      'LIMIT_EXCEEDED',
+      async (bench) => {
+        const peer = await connectGreeted(socketOf(bench));
+        const line = { stream: 'stdout', level: 'info', text: 'x'.repeat(60_000), at: 0, droppedBytes: 0 };
+        for (let index = 0; index < 10; index += 1)
+          peer.send(jsonFrame({ jsonrpc: '2.0', method: 'output', params: line }));
+      },
+    ],
   ];
   for (const [what, code, attack] of cases) {
     it(`ends the instance at once for ${what}: ${code}`, async () => {
@@ -167,7 +241,9 @@ describe('breaches', () => {
       using peer = await connectGreeted(socketOf(bench));
       await until('greeted', () => bench.link.connected());
       const many = Buffer.concat(Array.from({ length: 5000 }, () => one));
-      const pour = setInterval(() => { if (peer.socket.writableLength < 1 << 20) peer.send(many); }, 20);
+      const pour = setInterval(() => {
+        if (peer.socket.writableLength < 1 << 20) peer.send(many);
+      }, 20);
       const startMs = performance.now();
       const cpu = process.cpuUsage();
       try {
@@ -191,7 +267,9 @@ describe('breaches', () => {
     const refused: string[] = [];
     const before = process.memoryUsage().external + process.memoryUsage().heapUsed;
     for (let index = 0; index < 200; index += 1) {
-      bench.link.request('call', params, { timeoutMs: 20_000 }).catch((error: { code: string }) => refused.push(error.code));
+      bench.link
+        .request('call', params, { timeoutMs: 20_000 })
+        .catch((error: { code: string }) => refused.push(error.code));
     }
     await until('refusals', () => refused.length > 150);
     expect(new Set(refused)).toEqual(new Set(['LIMIT_EXCEEDED']));
@@ -207,7 +285,9 @@ describe('breaches', () => {
     await until('greeted', () => bench.link.connected());
     peer.send(frameHead(1000));
     peer.send('{"half":');
-    await expect(bench.link.request('ping', null, { timeoutMs: 100 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(bench.link.request('ping', null, { timeoutMs: 100 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     peer.socket.destroy();
     await until('disconnect told', () => bench.disconnects() === 1);
     expect(bench.violations).toEqual([]);
@@ -221,9 +301,12 @@ describe('requests', () => {
     await until('greeted', () => bench.link.connected());
     const calls = Array.from({ length: 100 }, () => bench.link.request('call', {}, { timeoutMs: 50 }));
     const results = await Promise.allSettled(calls);
-    expect(new Set(results.map((one) => one.status === 'rejected' && (one.reason as { code: string }).code))).toEqual(new Set(['DEADLINE_EXCEEDED']));
+    expect(new Set(results.map((one) => one.status === 'rejected' && (one.reason as { code: string }).code))).toEqual(
+      new Set(['DEADLINE_EXCEEDED']),
+    );
     await until('cancels', () => peer.received.filter((one) => one['method'] === '$/cancel').length === 100);
-    for (const { id, method } of peer.received) if (method === 'call') peer.send(jsonFrame({ jsonrpc: '2.0', id, result: 'late' }));
+    for (const { id, method } of peer.received)
+      if (method === 'call') peer.send(jsonFrame({ jsonrpc: '2.0', id, result: 'late' }));
     peer.answer = () => 'in time';
     expect(await bench.link.request('call', {}, request)).toBe('in time');
     expect(bench.violations).toEqual([]);
@@ -239,7 +322,9 @@ describe('requests', () => {
     setTimeout(() => controller.abort(), 20);
     await expect(withdrawn).rejects.toMatchObject({ code: 'CANCELLED' });
     await until('cancel', () => peer.received.some((one) => one['method'] === '$/cancel'));
-    await expect(bench.link.request('call', {}, { timeoutMs: 5000, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(
+      bench.link.request('call', {}, { timeoutMs: 5000, signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
   it('are limited in flight, but for the heartbeat', async () => {
@@ -258,21 +343,38 @@ describe('requests', () => {
     await expect(bench.link.request('call', {}, request)).rejects.toMatchObject({ code: 'INSTANCE_LOST' });
     using _peer = await connectGreeted(socketOf(bench));
     await until('greeted', () => bench.link.connected());
-    await expect(bench.link.request('call', 'x'.repeat(LIMITS.maxFrameBytes), request)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+    await expect(bench.link.request('call', 'x'.repeat(LIMITS.maxFrameBytes), request)).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    });
   });
 
-  it('take no result of a wrong shape, and no error code that is not an agent\'s', async () => {
+  it("take no result of a wrong shape, and no error code that is not an agent's", async () => {
     await using bench = await openBench();
     using peer = await connectGreeted(socketOf(bench));
     await until('greeted', () => bench.link.connected());
     peer.answer = () => ({ lagMs: 'fast' });
     await expect(bench.link.request('ping', null, request)).rejects.toMatchObject({ code: 'PROTOCOL' });
     peer.answer = ({ id }) => {
-      peer.send(jsonFrame({ jsonrpc: '2.0', id, error: { code: 1, message: 'm'.repeat(16_000), data: { code: 'SAFE_MODE', retryAfterMs: 9, details: { remedy: 'run this', name: 'E' } } } }));
+      peer.send(
+        jsonFrame({
+          jsonrpc: '2.0',
+          id,
+          error: {
+            code: 1,
+            message: 'm'.repeat(16_000),
+            data: { code: 'SAFE_MODE', retryAfterMs: 9, details: { remedy: 'run this', name: 'E' } },
+          },
+        }),
+      );
       return undefined;
     };
     const error = await bench.link.request('call', {}, request).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: 'MODULE_ERROR', retryAfterMs: undefined, remedy: undefined, context: { name: 'E' } });
+    expect(error).toMatchObject({
+      code: 'MODULE_ERROR',
+      retryAfterMs: undefined,
+      remedy: undefined,
+      context: { name: 'E' },
+    });
     expect((error as Error).message.length).toBeLessThanOrEqual(4096);
   });
 
@@ -287,11 +389,15 @@ describe('requests', () => {
 
   it('of the agent are answered, refused and bounded', async () => {
     let release = (): void => {};
-    const held = new Promise<void>((resolve) => { release = resolve; });
-    const onRequest: LinkHandlers['onRequest'] = (method) => (method === 'bus.publish' ? held.then(() => ({ delivered: 2 })) : null);
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const onRequest: LinkHandlers['onRequest'] = (method) =>
+      method === 'bus.publish' ? held.then(() => ({ delivered: 2 })) : null;
     await using bench = await openBench({ limits: { maxInFlight: 2 }, handlers: { onRequest } });
     using peer = await connectGreeted(socketOf(bench));
-    const ask = (id: number, method: string, params: unknown): void => peer.send(jsonFrame({ jsonrpc: '2.0', id, method, params }));
+    const ask = (id: number, method: string, params: unknown): void =>
+      peer.send(jsonFrame({ jsonrpc: '2.0', id, method, params }));
     ask(2, 'bus.publish', { topic: 'a', payload: 1 });
     ask(3, 'bus.publish', { topic: 'a', payload: 1 });
     ask(4, 'bus.publish', { topic: 'a', payload: 1 });
@@ -300,10 +406,19 @@ describe('requests', () => {
     await until('refusals', () => peer.received.length >= 4);
     release();
     await until('answers', () => peer.received.length === 6);
-    const outcome = Object.fromEntries(peer.received.map((one) => [
-      String(one['id']), (one['error'] as { data?: { code: string } } | undefined)?.data?.code ?? one['result'],
-    ]));
-    expect(outcome).toMatchObject({ 2: { delivered: 2 }, 3: { delivered: 2 }, 4: 'LIMIT_EXCEEDED', 5: 'INVALID_PARAMS', 6: 'METHOD_NOT_FOUND' });
+    const outcome = Object.fromEntries(
+      peer.received.map((one) => [
+        String(one['id']),
+        (one['error'] as { data?: { code: string } } | undefined)?.data?.code ?? one['result'],
+      ]),
+    );
+    expect(outcome).toMatchObject({
+      2: { delivered: 2 },
+      3: { delivered: 2 },
+      4: 'LIMIT_EXCEEDED',
+      5: 'INVALID_PARAMS',
+      6: 'METHOD_NOT_FOUND',
+    });
   });
 });
 
@@ -315,8 +430,14 @@ describe('disposal', () => {
       after: (delayMs: number, fn: () => void) => {
         const key = {};
         running.add(key);
-        const cancel = realClock.after(delayMs, () => { running.delete(key); fn(); });
-        return () => { running.delete(key); cancel(); };
+        const cancel = realClock.after(delayMs, () => {
+          running.delete(key);
+          fn();
+        });
+        return () => {
+          running.delete(key);
+          cancel();
+        };
       },
     };
     const openLink = createOpenLink({ clock: counting, random: realRandom, log: silentLog });
@@ -324,10 +445,15 @@ describe('disposal', () => {
     for (let round = 0; round < 5; round += 1) {
       using directory = shortDirectory();
       const link = await openLink({
-        instance: 'i-0123456789ab' as InstanceId, directory: directory.path, limits: LIMITS,
+        instance: 'i-0123456789ab' as InstanceId,
+        directory: directory.path,
+        limits: LIMITS,
         handlers: {
           onHello: () => ({ protocol: 1, orphanTimeoutMs: 1, outputCreditBytes: 1000 }),
-          onDisconnect: () => {}, onViolation: () => {}, onOutput: () => {}, onRequest: () => null,
+          onDisconnect: () => {},
+          onViolation: () => {},
+          onOutput: () => {},
+          onRequest: () => null,
         },
       });
       using peer = await connectGreeted(join(directory.path, 'agent.sock'));

@@ -31,16 +31,18 @@ describe('output credit', () => {
   });
 
   it('never strands an agent: owed credit is granted, or a time is named, or half the window is left', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(400), fc.nat(2000))), (steps) => {
-      let state = newCredit(LIMITS, 0);
-      let nowMs = 0;
-      for (const [cost, gap] of steps) {
-        if (cost <= state.outstandingBytes) state = spendCredit(state, cost).state;
-        const decision = grantCredit(state, LIMITS, (nowMs += gap));
-        state = decision.state;
-        expect(state.outstandingBytes + state.owedBytes).toBe(LIMITS.windowBytes);
-        expect(decision.againInMs !== null || decision.grantBytes > 0 || state.outstandingBytes >= 500).toBe(true);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(400), fc.nat(2000))), (steps) => {
+        let state = newCredit(LIMITS, 0);
+        let nowMs = 0;
+        for (const [cost, gap] of steps) {
+          if (cost <= state.outstandingBytes) state = spendCredit(state, cost).state;
+          const decision = grantCredit(state, LIMITS, (nowMs += gap));
+          state = decision.state;
+          expect(state.outstandingBytes + state.owedBytes).toBe(LIMITS.windowBytes);
+          expect(decision.againInMs !== null || decision.grantBytes > 0 || state.outstandingBytes >= 500).toBe(true);
+        }
+      }),
+    );
   });
 });

@@ -11,16 +11,41 @@ import { ZONE_DIFFERENCES } from '../../../../zones/seccomp/zone-differences.ts'
 
 const none = '0000000000000000';
 const good = (zone: ZoneName): Observation => ({
-  attempts: Object.fromEntries(planAttempts(zone).map(({ name, expected }) => [name, expected === 'allowed' ? 'EFAULT' : expected])),
-  uid: 210_000, gid: 210_000, pid: 1,
-  status: { CapEff: none, CapPrm: none, CapInh: none, CapBnd: none, CapAmb: none, NoNewPrivs: '1', Seccomp: '2', Groups: '' },
+  attempts: Object.fromEntries(
+    planAttempts(zone).map(({ name, expected }) => [name, expected === 'allowed' ? 'EFAULT' : expected]),
+  ),
+  uid: 210_000,
+  gid: 210_000,
+  pid: 1,
+  status: {
+    CapEff: none,
+    CapPrm: none,
+    CapInh: none,
+    CapBnd: none,
+    CapAmb: none,
+    NoNewPrivs: '1',
+    Seccomp: '2',
+    Groups: '',
+  },
   interfaces: ['lo'],
-  mounts: { '/': 'ro,relatime', '/tmp': 'rw,nosuid,nodev,noexec,relatime', '/module': 'rw,nosuid,nodev,noexec,relatime', '/run/kerneld': 'ro,relatime' },
+  mounts: {
+    '/': 'ro,relatime',
+    '/tmp': 'rw,nosuid,nodev,noexec,relatime',
+    '/module': 'rw,nosuid,nodev,noexec,relatime',
+    '/run/kerneld': 'ro,relatime',
+  },
   cgroups: ['/', '/'],
-  writes: { '/written': 'EROFS', '/agent/written': 'EROFS', '/run/kerneld/written': 'EROFS', '/tmp/written': 'ok', '/module/written': 'ok' },
+  writes: {
+    '/written': 'EROFS',
+    '/agent/written': 'EROFS',
+    '/run/kerneld/written': 'EROFS',
+    '/tmp/written': 'ok',
+    '/module/written': 'ok',
+  },
   coreLimit: '0',
 });
-const judge = (zone: ZoneName, seen: Observation | null) => judgeProbe({ zone, uid: 210_000 }, seen, 'ended with 1', '2026-01-01T00:00:00Z');
+const judge = (zone: ZoneName, seen: Observation | null) =>
+  judgeProbe({ zone, uid: 210_000 }, seen, 'ended with 1', '2026-01-01T00:00:00Z');
 
 describe.each(ZONE_NAMES)('the verdict on %s', (zone) => {
   it('is passed when everything is as it must be', () => {
@@ -41,11 +66,19 @@ describe.each(ZONE_NAMES)('the verdict on %s', (zone) => {
   it('is not passed when any single fact comes out otherwise', () => {
     const seen = good(zone);
     const bad: Partial<Observation>[] = [
-      { uid: 0 }, { gid: 0 }, { pid: 2 }, { interfaces: ['lo', 'eth0'] }, { interfaces: [] }, { cgroups: ['/docker/x'] }, { coreLimit: 'unlimited' },
+      { uid: 0 },
+      { gid: 0 },
+      { pid: 2 },
+      { interfaces: ['lo', 'eth0'] },
+      { interfaces: [] },
+      { cgroups: ['/docker/x'] },
+      { coreLimit: 'unlimited' },
       ...Object.keys(seen.status).map((key) => ({ status: { ...seen.status, [key]: '1f' } })),
       ...Object.keys(seen.mounts).map((point) => ({ mounts: { ...seen.mounts, [point]: 'exec' } })),
       { mounts: { ...seen.mounts, '/dev/shm': 'rw' } },
-      ...Object.keys(seen.writes).map((path) => ({ writes: { ...seen.writes, [path]: seen.writes[path] === 'ok' ? 'EACCES' : 'ok' } })),
+      ...Object.keys(seen.writes).map((path) => ({
+        writes: { ...seen.writes, [path]: seen.writes[path] === 'ok' ? 'EACCES' : 'ok' },
+      })),
     ];
     for (const change of bad) expect(judge(zone, { ...seen, ...change }).passed, JSON.stringify(change)).toBe(false);
   });
@@ -61,8 +94,16 @@ describe('the plan of the probe', () => {
       const attempts = planAttempts(zone);
       const names = attempts.map(({ name }) => name);
       expect(new Set(names).size).toBe(names.length);
-      for (const row of [...DENY_TABLE.never, ...DENY_TABLE.only]) expect(attempts.some(({ syscall }) => syscall === row.syscall), row.syscall).toBe(true);
-      for (const { name } of ZONE_DIFFERENCES) expect(names.some((one) => one.startsWith(`${name}: `)), name).toBe(true);
+      for (const row of [...DENY_TABLE.never, ...DENY_TABLE.only])
+        expect(
+          attempts.some(({ syscall }) => syscall === row.syscall),
+          row.syscall,
+        ).toBe(true);
+      for (const { name } of ZONE_DIFFERENCES)
+        expect(
+          names.some((one) => one.startsWith(`${name}: `)),
+          name,
+        ).toBe(true);
       for (const { syscall } of attempts) expect(SYSCALL_NUMBERS, syscall).toHaveProperty(syscall);
     }
   });
@@ -70,7 +111,16 @@ describe('the plan of the probe', () => {
 
 describe('parseObservation', () => {
   it('reads the line of the probe among others, and nothing else', () => {
-    expect(parseObservation(`(node:1) Warning\nkerneld-probe:${JSON.stringify(good('stable'))}\n`)).toEqual(good('stable'));
-    for (const output of ['', 'kerneld-probe:', 'kerneld-probe:{"half":', 'kerneld-probe:{}', JSON.stringify(good('stable'))]) expect(parseObservation(output)).toBeNull();
+    expect(parseObservation(`(node:1) Warning\nkerneld-probe:${JSON.stringify(good('stable'))}\n`)).toEqual(
+      good('stable'),
+    );
+    for (const output of [
+      '',
+      'kerneld-probe:',
+      'kerneld-probe:{"half":',
+      'kerneld-probe:{}',
+      JSON.stringify(good('stable')),
+    ])
+      expect(parseObservation(output)).toBeNull();
   });
 });

@@ -20,7 +20,8 @@ const ask = (profile: SeccompProfile, name: string, args: readonly bigint[]): 'a
   return rules.find((rule) => rule.action === 'SCMP_ACT_ERRNO')?.errnoRet === 38 ? 'ENOSYS' : 'EPERM';
 };
 
-const committed = (zone: string): string => readFileSync(new URL(`../../../../config/seccomp/${zone}.json`, import.meta.url), 'utf8');
+const committed = (zone: string): string =>
+  readFileSync(new URL(`../../../../config/seccomp/${zone}.json`, import.meta.url), 'utf8');
 
 describe.each(ZONE_NAMES)('the profile of %s', (zone) => {
   const profile = JSON.parse(committed(zone)) as SeccompProfile;
@@ -42,15 +43,20 @@ describe.each(ZONE_NAMES)('the profile of %s', (zone) => {
   it('allows no syscall of the deny table and lists each as denied', () => {
     for (const { syscall, errno } of DENY_TABLE.never) {
       expect([syscall, ask(profile, syscall, [0n, 0n, 0n, 0n, 0n, 0n])]).toEqual([syscall, errno]);
-      expect(profile.syscalls.some((rule) => rule.action === 'SCMP_ACT_ERRNO' && rule.names.includes(syscall)), syscall).toBe(true);
+      expect(
+        profile.syscalls.some((rule) => rule.action === 'SCMP_ACT_ERRNO' && rule.names.includes(syscall)),
+        syscall,
+      ).toBe(true);
     }
   });
 
   it('refuses clone with any namespace flag, whatever the other flags', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 0xffffffff }), (flags) => {
-      const namespaced = ((flags & NAMESPACE_FLAGS) >>> 0) !== 0;
-      if (namespaced) expect(ask(profile, 'clone', [BigInt(flags)])).toBe('EPERM');
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0xffffffff }), (flags) => {
+        const namespaced = (flags & NAMESPACE_FLAGS) >>> 0 !== 0;
+        if (namespaced) expect(ask(profile, 'clone', [BigInt(flags)])).toBe('EPERM');
+      }),
+    );
   });
 
   it('refuses families and socket types hidden in the upper half of an argument', () => {
@@ -109,14 +115,26 @@ describe('compileProfile', () => {
     const names = [...DENY_TABLE.never.map((row) => row.syscall), ...DENY_TABLE.only.map((row) => row.syscall), 'read'];
     const test = fc.oneof(
       fc.record({ index: fc.nat(2), op: fc.constant('SCMP_CMP_EQ' as const), value: fc.nat(50) }),
-      fc.record({ index: fc.nat(2), op: fc.constant('SCMP_CMP_MASKED_EQ' as const), value: fc.integer({ min: 0, max: 0xffffffff }), valueTwo: fc.constant(0) }),
+      fc.record({
+        index: fc.nat(2),
+        op: fc.constant('SCMP_CMP_MASKED_EQ' as const),
+        value: fc.integer({ min: 0, max: 0xffffffff }),
+        valueTwo: fc.constant(0),
+      }),
     );
-    const row = fc.record({ names: fc.subarray(names, { minLength: 1 }), args: fc.array(test, { maxLength: 1 }), why: fc.constant('') });
-    fc.assert(fc.property(fc.array(row, { maxLength: 6 }), fc.integer({ min: 0, max: 0xffffffff }), (rows, argument) => {
-      const profile = compileProfile(rows, DENY_TABLE);
-      for (const denied of DENY_TABLE.never) expect(ask(profile, denied.syscall, [BigInt(argument)])).toBe(denied.errno);
-      if (argument !== 1) expect(ask(profile, 'socket', [BigInt(argument)])).toBe('EPERM');
-      if (((argument & NAMESPACE_FLAGS) >>> 0) !== 0) expect(ask(profile, 'clone', [BigInt(argument)])).toBe('EPERM');
-    }));
+    const row = fc.record({
+      names: fc.subarray(names, { minLength: 1 }),
+      args: fc.array(test, { maxLength: 1 }),
+      why: fc.constant(''),
+    });
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 6 }), fc.integer({ min: 0, max: 0xffffffff }), (rows, argument) => {
+        const profile = compileProfile(rows, DENY_TABLE);
+        for (const denied of DENY_TABLE.never)
+          expect(ask(profile, denied.syscall, [BigInt(argument)])).toBe(denied.errno);
+        if (argument !== 1) expect(ask(profile, 'socket', [BigInt(argument)])).toBe('EPERM');
+        if ((argument & NAMESPACE_FLAGS) >>> 0 !== 0) expect(ask(profile, 'clone', [BigInt(argument)])).toBe('EPERM');
+      }),
+    );
   });
 });

@@ -17,12 +17,25 @@ const trace = `101 execve("/usr/bin/node", ["node"], 0x7ffc /* 9 vars */) = 0
 describe('a trace', () => {
   it('is counted by syscall, each call once', () => {
     expect(parseTrace(trace)).toEqual([
-      { name: 'read', calls: 2 }, { name: 'clone3', calls: 1 }, { name: 'execve', calls: 1 }, { name: 'fcntl', calls: 1 }, { name: 'msync', calls: 1 },
+      { name: 'read', calls: 2 },
+      { name: 'clone3', calls: 1 },
+      { name: 'execve', calls: 1 },
+      { name: 'fcntl', calls: 1 },
+      { name: 'msync', calls: 1 },
     ]);
   });
 
   it('only proposes: what the deny table names stays denied', () => {
-    const verdicts = planProposals(parseTrace(trace), ALLOWLISTS.sandbox, DENY_TABLE).map(({ name, verdict }) => [name, verdict]);
-    expect(verdicts).toEqual([['read', 'allowed'], ['clone3', 'denied'], ['execve', 'allowed'], ['fcntl', 'narrowed'], ['msync', 'new']]);
+    const verdicts = planProposals(parseTrace(trace), ALLOWLISTS.sandbox, DENY_TABLE).map(({ name, verdict }) => [
+      name,
+      verdict,
+    ]);
+    expect(verdicts).toEqual([
+      ['read', 'allowed'],
+      ['clone3', 'denied'],
+      ['execve', 'allowed'],
+      ['fcntl', 'narrowed'],
+      ['msync', 'new'],
+    ]);
   });
 });

@@ -1,37 +1,52 @@
 import { describe, expect, it } from 'vitest';
-import { newZone, stepZone, type ZoneEffect, type ZoneEvent, type ZoneState } from '../../../../zones/zone/zone.machine.ts';
+import {
+  newZone,
+  stepZone,
+  type ZoneEffect,
+  type ZoneEvent,
+  type ZoneState,
+} from '../../../../zones/zone/zone.machine.ts';
 import { explore } from '../../../support/explore.ts';
 
 /** Results carry the number of the attempt that asked for them: the present one, and one that is past. */
 const eventsIn = (state: ZoneState): ZoneEvent[] =>
-  [state.attempt, state.attempt - 1].flatMap((attempt): ZoneEvent[] => [
-    { kind: 'prepared', attempt },
-    { kind: 'prepareFailed', attempt, code: 'ENGINE_UNREACHABLE', reason: 'away', retry: true },
-    { kind: 'prepareFailed', attempt, code: 'ISOLATION_INCOMPLETE', reason: 'open', retry: false },
-    { kind: 'retryElapsed', attempt },
-    { kind: 'drained', attempt },
-  ]).concat([
-    { kind: 'startRequested' },
-    { kind: 'stopRequested', reason: 'asked' },
-    { kind: 'restartRequested' },
-    { kind: 'faultRaised', key: 'a', reason: 'a is ill' },
-    { kind: 'faultRaised', key: 'b', reason: 'b is ill' },
-    { kind: 'faultCleared', key: 'a' },
-    { kind: 'faultCleared', key: 'b' },
-  ]);
+  [state.attempt, state.attempt - 1]
+    .flatMap((attempt): ZoneEvent[] => [
+      { kind: 'prepared', attempt },
+      { kind: 'prepareFailed', attempt, code: 'ENGINE_UNREACHABLE', reason: 'away', retry: true },
+      { kind: 'prepareFailed', attempt, code: 'ISOLATION_INCOMPLETE', reason: 'open', retry: false },
+      { kind: 'retryElapsed', attempt },
+      { kind: 'drained', attempt },
+    ])
+    .concat([
+      { kind: 'startRequested' },
+      { kind: 'stopRequested', reason: 'asked' },
+      { kind: 'restartRequested' },
+      { kind: 'faultRaised', key: 'a', reason: 'a is ill' },
+      { kind: 'faultRaised', key: 'b', reason: 'b is ill' },
+      { kind: 'faultCleared', key: 'a' },
+      { kind: 'faultCleared', key: 'b' },
+    ]);
 
 const walk = explore<ZoneState, ZoneEvent>({
   initial: [newZone],
   eventsIn,
   step: stepZone,
-  key: (state) => JSON.stringify({ ...state, attempt: 0, ...('faults' in state ? { faults: Object.keys(state.faults).toSorted() } : {}) }),
+  key: (state) =>
+    JSON.stringify({
+      ...state,
+      attempt: 0,
+      ...('faults' in state ? { faults: Object.keys(state.faults).toSorted() } : {}),
+    }),
 });
 const effectsOf = (effects: readonly unknown[]) => effects as readonly ZoneEffect[];
 const late = (event: ZoneEvent, state: ZoneState): boolean => 'attempt' in event && event.attempt !== state.attempt;
 
 describe(`the zone machine, all ${walk.states.length} states and ${walk.transitions.length} transitions`, () => {
   it('reaches every kind of state and gives a reason for everything', () => {
-    expect(new Set(walk.states.map(({ kind }) => kind))).toEqual(new Set(['stopped', 'starting', 'ready', 'degraded', 'stopping', 'failed']));
+    expect(new Set(walk.states.map(({ kind }) => kind))).toEqual(
+      new Set(['stopped', 'starting', 'ready', 'degraded', 'stopping', 'failed']),
+    );
     for (const { reason } of walk.transitions) expect(reason).not.toBe('');
   });
 
@@ -76,6 +91,7 @@ describe(`the zone machine, all ${walk.states.length} states and ${walk.transiti
   });
 
   it('is degraded exactly as long as a fault stands', () => {
-    for (const state of walk.states) if (state.kind === 'degraded') expect(Object.keys(state.faults).length).toBeGreaterThan(0);
+    for (const state of walk.states)
+      if (state.kind === 'degraded') expect(Object.keys(state.faults).length).toBeGreaterThan(0);
   });
 });

@@ -2,8 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { InstanceId } from '../../../../../Kernel/contract/ids.ts';
 import {
-  backoffDelayMs, createUnitStep, newUnit,
-  type RestartPolicy, type UnitEffect, type UnitEvent, type UnitState,
+  backoffDelayMs,
+  createUnitStep,
+  newUnit,
+  type RestartPolicy,
+  type UnitEffect,
+  type UnitEvent,
+  type UnitState,
 } from '../../../../../Kernel/core/watchdog/unit.machine.ts';
 import { explore } from '../../../../support/explore.ts';
 
@@ -33,10 +38,13 @@ const walk = explore<UnitState, UnitEvent>({
   initial: [newUnit],
   eventsIn,
   step: (state, event) => step(state, event, 0),
-  key: (state) => JSON.stringify({
-    kind: state.kind, restart: 'restart' in state ? state.restart : null,
-    failures: Math.min(state.history.failures, 6), deaths: state.history.deathsMs.length,
-  }),
+  key: (state) =>
+    JSON.stringify({
+      kind: state.kind,
+      restart: 'restart' in state ? state.restart : null,
+      failures: Math.min(state.history.failures, 6),
+      deaths: state.history.deathsMs.length,
+    }),
 });
 const effectsOf = (effects: readonly unknown[]) => effects as readonly UnitEffect[];
 
@@ -68,12 +76,14 @@ describe(`the unit machine, all ${walk.states.length} states and ${walk.transiti
   });
 
   it('never has more deaths in its memory than it needs', () => {
-    for (const state of walk.states) expect(state.history.deathsMs.length).toBeLessThanOrEqual(policy.intensity.restarts + 1);
+    for (const state of walk.states)
+      expect(state.history.deathsMs.length).toBeLessThanOrEqual(policy.intensity.restarts + 1);
   });
 
   it('leaves quarantine only when it is replaced or stopped', () => {
     for (const { before, event, after } of walk.transitions) {
-      if (before.kind === 'quarantined' && after !== before) expect(['replaceRequested', 'stopRequested']).toContain(event.kind);
+      if (before.kind === 'quarantined' && after !== before)
+        expect(['replaceRequested', 'stopRequested']).toContain(event.kind);
     }
   });
 
@@ -94,8 +104,13 @@ const live = (gapsMs: readonly number[]): { readonly state: UnitState; readonly 
     if (state.kind === 'quarantined') break;
     state = step(state, { kind: 'instanceReady', attempt: state.attempt, instance }, nowMs).state;
     nowMs += gapMs;
-    if (gapMs >= policy.stableAfterMs) state = step(state, { kind: 'stableElapsed', attempt: state.attempt }, nowMs).state;
-    state = step(state, { kind: 'instanceLost', attempt: state.attempt, reason: 'x', fault: 'module', jitter: 0 }, nowMs).state;
+    if (gapMs >= policy.stableAfterMs)
+      state = step(state, { kind: 'stableElapsed', attempt: state.attempt }, nowMs).state;
+    state = step(
+      state,
+      { kind: 'instanceLost', attempt: state.attempt, reason: 'x', fault: 'module', jitter: 0 },
+      nowMs,
+    ).state;
     if (state.kind === 'backoff') {
       delays.push(state.untilMs - nowMs);
       nowMs = state.untilMs;
@@ -144,11 +159,17 @@ describe('restarting', () => {
 
   it('keeps every delay within its bounds', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 10_000 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, jitter) => {
-        const delayMs = backoffDelayMs(policy, failures, jitter);
-        expect(delayMs).toBeGreaterThanOrEqual(failures <= 1 ? 0 : policy.backoff.initialMs * (1 - policy.backoff.jitter) - 1);
-        expect(delayMs).toBeLessThanOrEqual(policy.backoff.maxMs);
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 10_000 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (failures, jitter) => {
+          const delayMs = backoffDelayMs(policy, failures, jitter);
+          expect(delayMs).toBeGreaterThanOrEqual(
+            failures <= 1 ? 0 : policy.backoff.initialMs * (1 - policy.backoff.jitter) - 1,
+          );
+          expect(delayMs).toBeLessThanOrEqual(policy.backoff.maxMs);
+        },
+      ),
     );
   });
 });

@@ -55,13 +55,20 @@ describe('compileSchema', () => {
   });
 
   it('takes trees, lists and 32 levels', () => {
-    expect(findSchemaFaults({ $defs: { tree: { properties: { left: { $ref: '#/$defs/tree' }, right: { $ref: '#' } } } }, items: { $ref: '#/$defs/tree' } })).toEqual([]);
+    expect(
+      findSchemaFaults({
+        $defs: { tree: { properties: { left: { $ref: '#/$defs/tree' }, right: { $ref: '#' } } } },
+        items: { $ref: '#/$defs/tree' },
+      }),
+    ).toEqual([]);
     expect(findSchemaFaults(deep(32))).toEqual([]);
     expect(findSchemaFaults({ $defs: { 'a/b': {} }, $ref: '#/$defs/a~1b' })).toEqual([]);
   });
 
   it('tells several faults at once, but not a thousand', () => {
-    const faults = findSchemaFaults({ properties: Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`p${index}`, { typo: 1 }])) });
+    const faults = findSchemaFaults({
+      properties: Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`p${index}`, { typo: 1 }])),
+    });
     expect(faults.length).toBe(20);
     expect(findSchemaFaults({ propertes: {} })[0]?.suggestion).toBe('properties');
   });

@@ -42,7 +42,7 @@ export const dumbValidate = (schema: Json, v: Json, root: Json = schema): boolea
     if (has('multipleOf') && v % num('multipleOf') !== 0) return false;
   }
   if (typeof v === 'string') {
-    const length = [...v].length;
+    const length = Array.from(v).length;
     if (has('minLength') && length < num('minLength')) return false;
     if (has('maxLength') && length > num('maxLength')) return false;
   }

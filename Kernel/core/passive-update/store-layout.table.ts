@@ -14,7 +14,6 @@
 import type { Digest, ModuleName } from '../../contract/ids.ts';
 
 export const SLOT_NAMES = ['active', 'fallback', 'next_stable'] as const;
-export type SlotName = (typeof SLOT_NAMES)[number];
 
 export type StoreLayout = {
   readonly root: string;
