@@ -15,6 +15,14 @@ export default defineConfig({
         },
       },
       {
+        // Real processes, sockets and clocks, but no engine: too slow for `npm run check`.
+        test: {
+          name: 'component',
+          include: ['test/component/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      {
         // One file at a time: they share one engine, and some of them kill it.
         test: {
           name: 'engine',

@@ -36,20 +36,8 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
   const { home, engine, clock, random, log, paths, config, claims } = options;
   const uids = createUidLeases({ engine, range: () => config().instances.uidRange, claims });
   const buses = new Map<ZoneName, UserBus>(
-    ZONE_NAMES.map((zone) => [zone, createUserBus({ limits: config().bus, clock })]),
+    ZONE_NAMES.map((zone) => [zone, createUserBus({ limits: () => config().bus, clock })]),
   );
-  const instances: InstancePorts = {
-    engine,
-    uids,
-    clock,
-    log,
-    openLink: createOpenLink({ clock, random, log, outputBytesPerSecond: config().logs.module.bytesPerSecond }),
-    records: openInstanceRecords(paths.recordsDir),
-    instancesDir: paths.instancesDir,
-    busOf: (zone) => buses.get(zone)!,
-    appendOutput: options.appendOutput,
-    settings: () => ({ ...config().instances, link: config().wire.agent, engineTimeoutMs: config().engine.timeoutMs }),
-  };
   const preparation = createZonePreparation({
     home,
     engine,
@@ -64,6 +52,19 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
     cacheDirectory: join(paths.state, 'cache'),
     instancesDir: paths.instancesDir,
   });
+  const instances: InstancePorts = {
+    engine,
+    uids,
+    clock,
+    log,
+    openLink: createOpenLink({ clock, random, log, outputBytesPerSecond: () => config().logs.module.bytesPerSecond }),
+    records: openInstanceRecords(paths.recordsDir),
+    instancesDir: paths.instancesDir,
+    busOf: (zone) => buses.get(zone)!,
+    restoreImage: preparation.restoreImage,
+    appendOutput: options.appendOutput,
+    settings: () => ({ ...config().instances, link: config().wire.agent, engineTimeoutMs: config().engine.timeoutMs }),
+  };
   return createSupervisor({
     home,
     instances,

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EffectiveConfig } from '../Kernel/contract/effective-config.ts';
-import { KernelError, toKernelError } from '../Kernel/contract/errors.ts';
+import { toKernelError } from '../Kernel/contract/errors.ts';
 import { ZONE_NAMES, type ZoneName } from '../Kernel/contract/ids.ts';
 import { OPERATIONS } from '../Kernel/contract/operations/index.ts';
 import { chooseConfigFile, homePaths, type HomePaths } from '../Kernel/contract/paths.ts';
@@ -14,34 +14,24 @@ import { createEventBus, type EventBus } from '../Kernel/core/event-bus/event-bu
 import type { KernelMode } from '../Kernel/gate/call.ts';
 import { createGate, type Gate } from '../Kernel/gate/gate.ts';
 import { standardSteps } from '../Kernel/gate/steps/standard-steps.ts';
-import { createKernel, type Component, type Kernel } from '../Kernel/lifecycle/kernel.runner.ts';
+import { createKernel, type Kernel } from '../Kernel/lifecycle/kernel.runner.ts';
 import type { TerminatePolicy } from '../Kernel/lifecycle/kernel.machine.ts';
-import type { ComponentName } from '../Kernel/manifest.ts';
-import { createDockerEngine, type DockerEngine } from '../zones/docker/docker-engine.ts';
 import type { Supervisor } from '../zones/supervisor/supervisor.ts';
 import { zoneReason } from '../zones/supervisor/views.ts';
 import { readHostUids } from '../zones/uids/host-uids.ts';
 import { findConflicts } from '../zones/uids/uid-lease.verdict.ts';
 import { createClock } from './adapters/clock.ts';
-import { createLog, type KernelLog } from './adapters/log.ts';
-import { createOutputLog, type OutputLog } from './adapters/output-log.ts';
+import { createLog } from './adapters/log.ts';
 import { createRandom } from './adapters/random.ts';
 import { createRelayLog } from './adapters/relay-log.ts';
-import { composeZones } from './compose-zones.ts';
-import { openControlServer, type ControlServer } from './control/control-server.ts';
+import { createComponents, needOf, type Parts } from './components.ts';
 import { findEngineHost } from './engine-host.ts';
-import { createConfigState } from './handlers/config-state.ts';
+import { createConfigState, type ConfigState } from './handlers/config-state.ts';
 import { createHandlers } from './handlers/handlers.ts';
-import { createModuleRegistry, type ModuleRegistry } from './handlers/module-registry.ts';
 import { createUploads } from './handlers/uploads.ts';
-import { openHome, type Home } from './home/home.ts';
-import { openStore } from './modules/store.ts';
-import type { ModuleStore } from './modules/module-store.ts';
 
 /** Events that `kernelctl events` can look back on. */
 const JOURNAL_CAPACITY = 4_096;
-const KERNEL_LOG_FILE_BYTES = 8 * 1024 * 1024;
-const KERNEL_LOG_FILES = 4;
 /** Calls in flight through the whole gate. */
 const MAX_IN_FLIGHT = 16_384;
 /** For components that come up before the configuration is read. */
@@ -68,32 +58,18 @@ export type Composed = {
   readonly terminate: (reason: string) => void;
 };
 
-/** Parts that a component opens: absent before and after. */
-type Parts = {
-  home?: Home;
-  log?: KernelLog;
-  output?: OutputLog;
-  store?: ModuleStore;
-  control?: ControlServer;
-  engine?: DockerEngine;
-  supervisor?: Supervisor;
-  modules?: ModuleRegistry;
-};
-
 /** Tells the kernel's mode by what ails its zones and its engine. */
-const watchFaults =
-  (kernel: () => Kernel, supervisor: Supervisor) =>
-  (zone: ZoneName): void => {
-    const state = supervisor.zones.get(zone)!.state();
-    const key = `zone ${zone}`;
-    if (state.kind === 'failed' || state.kind === 'degraded')
-      kernel().send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
-    else kernel().send({ kind: 'faultCleared', key });
-    const engine = supervisor.engine();
-    if (engine.state === 'unreachable')
-      kernel().send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
-    else kernel().send({ kind: 'faultCleared', key: 'engine' });
-  };
+const watchFaults = (kernel: Kernel, supervisor: Supervisor, zone: ZoneName): void => {
+  const state = supervisor.zones.get(zone)!.state();
+  const key = `zone ${zone}`;
+  if (state.kind === 'failed' || state.kind === 'degraded')
+    kernel.send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
+  else kernel.send({ kind: 'faultCleared', key });
+  const engine = supervisor.engine();
+  if (engine.state === 'unreachable')
+    kernel.send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
+  else kernel.send({ kind: 'faultCleared', key: 'engine' });
+};
 
 export const compose = (options: ComposeOptions): Composed => {
   const paths = homePaths(options.env);
@@ -106,11 +82,7 @@ export const compose = (options: ComposeOptions): Composed => {
   const shipped = join(options.projectDirectory, 'config/kernel.yaml');
   const configFile = options.configFile ?? chooseConfigFile(paths, existsSync, shipped);
 
-  const need = <K extends keyof Parts>(name: K): NonNullable<Parts[K]> => {
-    const part = parts[name];
-    if (part === undefined) throw new KernelError('UNAVAILABLE', `${name} is not up yet`, { retryAfterMs: 200 });
-    return part;
-  };
+  const need = needOf(parts);
 
   const report: EventBus['publish'] = (event) => {
     const { kind, severity, reason, ...fields } = event;
@@ -118,14 +90,37 @@ export const compose = (options: ComposeOptions): Composed => {
     return events.publish(event);
   };
 
-  const applyConfig = (config: EffectiveConfig): void => {
+  const applyConfig = async (config: EffectiveConfig): Promise<void> => {
     parts.log?.setLevel(config.logs.level);
     parts.output?.setLimits(config.logs.module);
     parts.control?.setLimits(config.wire.operator);
-    const { backoff } = config.restart;
-    log.info('configuration applied', { file: configFile, backoffInitialMs: backoff.initialMs });
+    await parts.modules?.refresh();
   };
-  const configState = createConfigState(configFile, applyConfig);
+  const loaded = createConfigState(configFile, {
+    verify: (next) => parts.modules?.verifyConfig(next),
+    onApplied: applyConfig,
+  });
+  /** However a reload was asked for, by signal or by an operator, it is told the same way. */
+  const configState: ConfigState = {
+    ...loaded,
+    reload: async (signal) => {
+      try {
+        const result = await loaded.reload(signal);
+        const live = result.changes.filter(({ applied }) => applied).length;
+        for (const change of result.changes) log.info(`configuration: ${change.key}`, { ...change });
+        report({
+          kind: 'config.reloaded',
+          severity: 'info',
+          reason: `${result.changes.length} keys changed, ${live} applied live`,
+        });
+        return result;
+      } catch (thrown) {
+        const { code, message, context } = toKernelError(thrown);
+        report({ kind: 'config.refused', severity: 'error', code, reason: message, details: context });
+        throw thrown;
+      }
+    },
+  };
   const uploads = createUploads({ clock, random });
   const engineHost = (): string => findEngineHost(configState.config().engine.host, options.env);
   const mode = (): KernelMode => {
@@ -177,125 +172,21 @@ export const compose = (options: ComposeOptions): Composed => {
 
   const enabledZones = (): ZoneName[] => ZONE_NAMES.filter((zone) => configState.config().zones[zone].enabled);
 
-  const components: Readonly<Record<ComponentName, Component>> = {
-    home: {
-      start: async () => {
-        parts.home = await openHome({ paths, random });
-      },
-      stop: async () => {
-        parts.home?.[Symbol.dispose]();
-        delete parts.home;
-      },
-    },
-    configuration: {
-      start: (signal) => configState.load(signal),
-      stop: async () => undefined,
-    },
-    log: {
-      start: async () => {
-        const { logs } = configState.config();
-        parts.log = createLog({
-          level: logs.level,
-          output: 1,
-          file: {
-            path: join(paths.logsDir, 'kernel.log'),
-            maxFileBytes: KERNEL_LOG_FILE_BYTES,
-            files: KERNEL_LOG_FILES,
-          },
-        });
-        parts.output = createOutputLog({ dir: join(paths.logsDir, 'modules'), limits: logs.module, clock });
-      },
-      stop: async () => {
-        await parts.output?.[Symbol.asyncDispose]();
-        delete parts.output;
-        await parts.log?.flush(1_000);
-        parts.log?.[Symbol.dispose]();
-        delete parts.log;
-      },
-    },
-    store: {
-      start: async () => {
-        const store = await openStore({ root: paths.state, clock, log });
-        const swept = await store.sweep();
-        if (swept.length > 0)
-          report({
-            kind: 'store.swept',
-            severity: 'warn',
-            reason: `${swept.length} leftovers of an interrupted change were removed`,
-          });
-        parts.store = store;
-      },
-      stop: async () => {
-        delete parts.store;
-      },
-    },
-    control: {
-      start: async () => {
-        const { control, wire } = configState.config();
-        parts.control = await openControlServer({
-          socketPath: paths.operatorSocket,
-          socketKind: 'operator',
-          mode: control.group === null ? 0o600 : 0o660,
-          group: control.group,
-          gate,
-          limits: wire.operator,
-          clock,
-          log,
-        });
-      },
-      stop: async () => {
-        const { drainTimeoutMs } = configState.config().lifecycle;
-        parts.control?.stopAccepting();
-        await parts.control?.drain(drainTimeoutMs);
-        await parts.control?.close();
-        delete parts.control;
-      },
-    },
-    zones: {
-      start: async () => {
-        const home = need('home');
-        const engine = createDockerEngine({
-          host: engineHost(),
-          clock,
-          log,
-          requestTimeoutMs: configState.config().engine.timeoutMs,
-        });
-        parts.engine = engine;
-        const supervisor: Supervisor = composeZones({
-          home: home.id,
-          engine,
-          engineHost: engineHost(),
-          clock,
-          random,
-          log,
-          paths,
-          config: configState.config,
-          configFile,
-          projectDirectory: options.projectDirectory,
-          claims,
-          appendOutput: (line) => need('output').append(line.module, line),
-          report,
-          onChange: (zone) => watchFaults(() => kernel, supervisor)(zone),
-        });
-        parts.supervisor = supervisor;
-        parts.modules = createModuleRegistry({
-          store: need('store'),
-          supervisor,
-          config: configState.config,
-          clock,
-          report,
-          onRemoved: (name) => need('output').remove(name),
-        });
-        await parts.modules.refresh();
-        supervisor.open();
-      },
-      stop: async (policy, signal) => {
-        await parts.supervisor?.close(policy, signal);
-        delete parts.supervisor;
-        delete parts.modules;
-      },
-    },
-  };
+  const components = createComponents({
+    parts,
+    need,
+    paths,
+    clock,
+    random,
+    log,
+    report,
+    configState,
+    gate,
+    engineHost,
+    claims,
+    projectDirectory: options.projectDirectory,
+    onZoneChange: (zone, supervisor) => watchFaults(kernel, supervisor, zone),
+  });
 
   const handOver = async (): Promise<void> => {
     const supervisor = need('supervisor');
@@ -354,16 +245,9 @@ export const compose = (options: ComposeOptions): Composed => {
     log,
     reload: async () => {
       try {
-        const { changes } = await configState.reload(AbortSignal.timeout(EARLY_TIMEOUT_MS));
-        for (const change of changes) log.info(`configuration: ${change.key}`, { ...change });
-        report({
-          kind: 'config.reloaded',
-          severity: 'info',
-          reason: `${changes.length} keys changed, ${changes.filter(({ applied }) => applied).length} applied live`,
-        });
-      } catch (thrown) {
-        const error = toKernelError(thrown);
-        report({ kind: 'config.refused', severity: 'error', code: error.code, reason: error.message });
+        await configState.reload(AbortSignal.timeout(EARLY_TIMEOUT_MS));
+      } catch {
+        // Told as `config.refused`; everything stays as it was.
       }
     },
     terminate: (reason) => kernel.send({ kind: 'terminateRequested', policy: terminatePolicy(), reason }),

@@ -74,7 +74,8 @@ function run({ program = PINNED_NODE, args }) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: ROOT,
-      env: toolEnvironment(),
+      // Its output is read from a pipe, here and by whoever reads ours: no colours, no cursor.
+      env: toolEnvironment({ NO_COLOR: '1', FORCE_COLOR: '0' }),
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIMIT_MS,
     });

@@ -43,8 +43,6 @@ export const DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
 /** @throws KernelError `INVALID_PARAMS` */
 export const parseDigest = parser<Digest>(DIGEST_PATTERN, 'a digest (sha256: and 64 hex digits)');
 /** @throws KernelError `INVALID_PARAMS` */
-export const parseContainerId = parser<ContainerId>(/^[0-9a-f]{12,64}$/, 'a container id');
-/** @throws KernelError `INVALID_PARAMS` */
 export const parseHomeId = parser<HomeId>(/^[0-9a-f]{12}$/, 'a home id (12 hex digits)');
 
 /** Tells whether a string names a zone. */

@@ -2,7 +2,7 @@
  * The seams through which decisions reach the world. Implementations live in `zones/` and `daemon/`;
  * only `daemon/compose.ts` constructs them (STYLE: injection).
  */
-import type { ContainerId, HomeId, InstanceId, ModuleName, ZoneName } from './ids.ts';
+import type { ContainerId, HomeId, InstanceId, ZoneName } from './ids.ts';
 
 /** Time. `monotonicMs` never jumps and is what decisions use; `wallMs` is for people and records. */
 export type Clock = {
@@ -17,8 +17,6 @@ export type Random = {
   readonly hex: (bytes: number) => string;
   readonly unit: () => number;
 };
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'critical';
 
 /** Kernel log. `critical` returns only after the line is synced to disk (K8). */
 export type Log = {
@@ -153,6 +151,3 @@ export type EnginePort = {
     signal: AbortSignal,
   ) => Promise<void>;
 };
-
-/** Exchanges messages between the kernel and one connected instance (implemented in zones/link). */
-export type ModuleRef = { readonly module: ModuleName; readonly zone: ZoneName };

@@ -120,7 +120,8 @@ export const createKernel = (ports: KernelPorts): Kernel => {
     });
     try {
       await done;
-      log.info(`component ${name} is up`, { component: name, ms: Math.round(clock.monotonicMs() - beganMs) });
+      const ms = Math.round(clock.monotonicMs() - beganMs);
+      report({ kind: 'component.up', severity: 'info', reason: name, details: { component: name, ms } });
       actor.send({ kind: 'componentStarted', component: name });
     } catch (thrown) {
       // Asked to stop meanwhile: whoever asked also stops this component.

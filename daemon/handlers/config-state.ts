@@ -15,7 +15,11 @@ export type ConfigState = {
   readonly load: (signal: AbortSignal) => Promise<void>;
   readonly check: (signal: AbortSignal) => Promise<OperationResult<'config.check'>>;
   readonly show: () => OperationResult<'config.show'>;
-  /** Keeps everything as it is when the file is not valid. @throws KernelError `CONFIG_INVALID`, `CONFIG_UNREADABLE` */
+  /**
+   * Keeps everything as it is when the file is not valid.
+   *
+   * @throws KernelError `CONFIG_INVALID`, `CONFIG_UNREADABLE`, `CONFIG_VALUES_INVALID`
+   */
   readonly reload: (signal: AbortSignal) => Promise<OperationResult<'config.reload'>>;
 };
 
@@ -34,7 +38,14 @@ const merge = (current: EffectiveConfig, next: EffectiveConfig, changes: readonl
   return merged as EffectiveConfig;
 };
 
-export const createConfigState = (file: string, onApplied: (config: EffectiveConfig) => void): ConfigState => {
+export type ConfigPorts = {
+  /** Throws when what is to hold next cannot: everything then stays as it is. */
+  readonly verify: (next: EffectiveConfig) => void;
+  /** It holds now: whoever keeps a value of it is told. */
+  readonly onApplied: (config: EffectiveConfig) => Promise<void>;
+};
+
+export const createConfigState = (file: string, ports: ConfigPorts): ConfigState => {
   let loaded: LoadedConfig | null = null;
   let inForce: EffectiveConfig | null = null;
   const current = (): EffectiveConfig => {
@@ -62,7 +73,9 @@ export const createConfigState = (file: string, onApplied: (config: EffectiveCon
       try {
         const next = await readKernelConfig({ file, signal });
         const changes =
-          inForce === null ? [] : planConfigChange(inForce, next.config).map((change) => described(change, false));
+          inForce === null
+            ? []
+            : outcome(planConfigChange(inForce, next.config)).map((change) => described(change, false));
         return { ok: true, file, issues: [], changes };
       } catch (thrown) {
         const error = toKernelError(thrown);
@@ -79,9 +92,11 @@ export const createConfigState = (file: string, onApplied: (config: EffectiveCon
     reload: async (signal) => {
       const next = await readKernelConfig({ file, signal });
       const changes = planConfigChange(current(), next.config);
-      inForce = merge(current(), next.config, changes);
+      const merged = merge(current(), next.config, changes);
+      ports.verify(merged);
+      inForce = merged;
       loaded = next;
-      onApplied(inForce);
+      await ports.onApplied(merged);
       return { file, changes: outcome(changes) };
     },
   };

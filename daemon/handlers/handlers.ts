@@ -172,10 +172,13 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
 
   'module.list': async () => ports.modules().list(),
   'module.show': async ({ module }) => ports.modules().show(module),
-  'module.call': (params, ctx) =>
-    ports
+  'module.call': async (params, ctx) => {
+    const reason = ports.modules().whyBroken(params.module);
+    if (reason !== null) throw new KernelError('MODULE_UNAVAILABLE', `${params.module} cannot run: ${reason}`);
+    return ports
       .supervisor()
-      .call(params.module, params.function, params.params, { timeoutMs: params.timeoutMs, signal: ctx.signal }),
+      .call(params.module, params.function, params.params, { timeoutMs: params.timeoutMs, signal: ctx.signal });
+  },
   'upload.open': async ({ bytes, sha256 }) => ({ upload: ports.uploads.open(bytes, sha256) }),
   'upload.write': async ({ upload, offset, base64 }) => ({ received: ports.uploads.write(upload, offset, base64) }),
   'module.install': async ({ upload, zone }, ctx) =>
@@ -189,8 +192,5 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
 
   'config.check': async (_, ctx) => ports.configState.check(ctx.signal),
   'config.show': async () => ports.configState.show(),
-  'config.reload': async (_, ctx) => {
-    const result = await ports.configState.reload(ctx.signal);
-    return result;
-  },
+  'config.reload': (_, ctx) => ports.configState.reload(ctx.signal),
 });

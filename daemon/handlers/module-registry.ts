@@ -14,8 +14,30 @@ import { checkModuleValues, loadDesired, type BrokenModule } from './desired-mod
 
 /** How long an install waits to see its module's first instance come up or fail. */
 const FIRST_ANSWER_MS = 20_000;
+const MAX_ISSUES_SHOWN = 8;
+
+/** @throws KernelError `CONFIG_VALUES_INVALID`, with a JSON Pointer to each value that does not fit */
+const verifyValues = (module: Pick<InstalledModule, 'manifest'>, config: EffectiveConfig): void => {
+  const { name, version } = module.manifest;
+  const { issues } = checkModuleValues(module, config);
+  if (issues.length === 0) return;
+  const text = issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('; ');
+  throw new KernelError('CONFIG_VALUES_INVALID', `modules.${name}.config does not fit ${name} ${version}: ${text}`, {
+    context: { module: name, issues: issues.slice(0, MAX_ISSUES_SHOWN) },
+    remedy: 'Correct the values in kernel.yaml, then: kernelctl config reload',
+  });
+};
 
 export type ModuleRegistry = {
+  /**
+   * Checks the values of installed modules in a configuration that is about to hold. A module whose values do not
+   * fit already stands in nobody's way.
+   *
+   * @throws KernelError `CONFIG_VALUES_INVALID`
+   */
+  readonly verifyConfig: (next: EffectiveConfig) => void;
+  /** Why an installed module cannot be called; null: it can, or there is none of that name. */
+  readonly whyBroken: (name: string) => string | null;
   /** Reads store and configuration anew and brings the zones to it. */
   readonly refresh: () => Promise<void>;
   readonly rows: () => Status['modules'];
@@ -119,6 +141,10 @@ export const createModuleRegistry = (ports: {
 
   return {
     refresh: () => exclusively(reload),
+    verifyConfig: (next) => {
+      for (const module of installed) if (!broken.some(({ name }) => name === module.name)) verifyValues(module, next);
+    },
+    whyBroken: (name) => broken.find((module) => module.name === name)?.reason ?? null,
     rows: () => [
       ...installed.map((module) => {
         const { name, tier, phase, reason, zone, signed, slots } = view(module);
@@ -141,17 +167,7 @@ export const createModuleRegistry = (ports: {
     install: async (bytes, zone, by, signal) => {
       const artifact = await readArtifact(bytes);
       const { manifest } = artifact;
-      const { issues } = checkModuleValues(artifact, ports.config());
-      if (issues.length > 0) {
-        const text = issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('; ');
-        throw new KernelError(
-          'CONFIG_VALUES_INVALID',
-          `modules.${manifest.name}.config does not fit ${manifest.name} ${manifest.version}: ${text}`,
-          {
-            remedy: 'Correct the values in kernel.yaml, then: kernelctl config reload',
-          },
-        );
-      }
+      verifyValues(artifact, ports.config());
       const module = await exclusively(async () => {
         const digest = await store.put(artifact);
         const target = zone ?? installed.find((other) => other.name === manifest.name)?.zone ?? manifest.zone;

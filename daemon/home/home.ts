@@ -11,8 +11,8 @@
 import { chmod, lstat, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KernelError } from '../../Kernel/contract/errors.ts';
-import { parseHomeId, type HomeId } from '../../Kernel/contract/ids.ts';
-import { checkSocketPath, type HomePaths } from '../../Kernel/contract/paths.ts';
+import { parseHomeId, parseInstanceId, type HomeId } from '../../Kernel/contract/ids.ts';
+import { checkSocketPath, instancePaths, type HomePaths } from '../../Kernel/contract/paths.ts';
 import type { Random } from '../../Kernel/contract/ports.ts';
 import { createFileOnce, syncDirectory } from './durable-file.ts';
 import { lockHome } from './lock.ts';
@@ -25,6 +25,8 @@ export type Home = Disposable & {
 };
 
 const ID_BYTES = 6;
+/** All instance ids have the same length. */
+const LONGEST_INSTANCE_ID = parseInstanceId('i-000000000000');
 
 /**
  * Makes what is missing and takes the lock, which is held until the value is disposed of or the process ends.
@@ -35,6 +37,8 @@ export const openHome = async (options: { readonly paths: HomePaths; readonly ra
   const { paths, random } = options;
   checkSocketPath(paths.operatorSocket);
   checkSocketPath(paths.federationSocket);
+  // The longest of all: found out now, and not when the first instance fails to start.
+  checkSocketPath(instancePaths(paths, LONGEST_INSTANCE_ID).agentSocket);
   await makeDirectory(paths.state, 0o700);
   // Before anything else is made or read: a second kernel must not touch the first one's files.
   const lock = lockHome(paths.lockFile);

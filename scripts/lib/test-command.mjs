@@ -34,6 +34,7 @@ try {
   const env = toolEnvironment({ DOCKER_HOST: engine.host, KERNELD_TEST_ENGINE: engine.host, KERNELD_TEST_RUN: run });
   await staticChecks(env);
   await vitest('unit', env);
+  await vitest('component', env);
   await vitest('engine', env);
 } catch (error) {
   report(error);

@@ -213,12 +213,8 @@ export const startKernel = async (options: StartOptions = {}): Promise<KernelUnd
   const homeId = (): string => readFileSync(join(home, 'state/home-id'), 'utf8').trim();
 
   const start: KernelUnderTest['start'] = async ({ awaitUp = true } = {}) => {
-    const [program = process.execPath, ...rest] = [
-      ...(options.through ?? []),
-      process.execPath,
-      join(PROJECT, 'daemon/kerneld.mjs'),
-    ];
-    const started = spawn(program, rest, { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const command = [...(options.through ?? []), process.execPath, join(PROJECT, 'daemon/kerneld.mjs')];
+    const started = spawn(command[0]!, command.slice(1), { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe'] });
     child = started;
     started.stdout.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-200_000)));
     started.stderr.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-200_000)));

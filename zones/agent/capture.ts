@@ -57,7 +57,7 @@ export const captureOutput = (output: Output): void => {
           return true;
         },
       },
-    });
+    }) as Writable;
   const captured = new Console({
     stdout: direct(stdout, writer('stdout', 'info')),
     stderr: direct(stderr, writer('stderr', 'error')),
@@ -65,7 +65,7 @@ export const captureOutput = (output: Output): void => {
     colorMode: false,
   });
   const target = console as unknown as Record<string, unknown>;
-  for (const [name, method] of Object.entries(captured)) {
+  for (const [name, method] of Object.entries(captured) as [string, unknown][]) {
     if (typeof method !== 'function' || name === 'Console') continue;
     const methodLevel = LEVEL_OF_METHOD[name];
     target[name] =
@@ -74,7 +74,7 @@ export const captureOutput = (output: Output): void => {
         : (...args: unknown[]) => {
             level = methodLevel;
             try {
-              method(...args);
+              (method as (...all: unknown[]) => void)(...args);
             } finally {
               level = undefined;
             }

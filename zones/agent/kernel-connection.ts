@@ -64,7 +64,8 @@ export const connectKernel = (options: {
       socket = ownSocket;
       options.onOpen();
     });
-    own.on('message', (data) => options.onMessage(String(data)));
+    // Without `binaryType` set, ws gives every message as one Buffer.
+    own.on('message', (data) => options.onMessage((data as Buffer).toString()));
     own.on('error', (error) => {
       reason = error.message;
     });

@@ -18,7 +18,6 @@ const PATH_BYTES_MAX = 512;
 export const isSafePath = (path: string): boolean =>
   path !== '' &&
   Buffer.byteLength(path) <= PATH_BYTES_MAX &&
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   !/[\u0000-\u001f\u007f\\]/.test(path) &&
   path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 

@@ -71,20 +71,21 @@ const buildImage = async (
 };
 
 /**
- * Removes zone images other than `keep`. Those in use by a container stay.
+ * Removes zone images that an earlier program left behind. Those in use by a container stay, those named in `keep`
+ * too, and young ones: another home on this engine may be about to use what it just made.
  *
  * @returns the tags removed
  */
 export const sweepZoneImages = async (
-  images: ImageStore,
-  keep: ReadonlySet<string>,
+  options: { readonly images: ImageStore; readonly keep: ReadonlySet<string>; readonly madeBeforeMs: number },
   signal: AbortSignal,
 ): Promise<readonly string[]> => {
   const removed: string[] = [];
-  for (const image of await images.list(IMAGE_REPOSITORY, signal)) {
+  for (const image of await options.images.list(IMAGE_REPOSITORY, signal)) {
+    if (image.createdAtSeconds * 1000 >= options.madeBeforeMs) continue;
     for (const tag of image.tags) {
-      if (!keep.has(tag) && tag.startsWith(`${IMAGE_REPOSITORY}:`) && (await images.remove(tag, signal)))
-        removed.push(tag);
+      const ours = tag.startsWith(`${IMAGE_REPOSITORY}:`) && !options.keep.has(tag);
+      if (ours && (await options.images.remove(tag, signal))) removed.push(tag);
     }
   }
   return removed;

@@ -9,7 +9,29 @@ import type { InstanceLink } from '../link/link.ts';
 
 export type HeartbeatSettings = { readonly intervalMs: number; readonly limitMs: number };
 
-/** Pings until disposed; `onMissed` is called once. */
+/**
+ * Pings once. True only when the time passed without an answer while the kernel itself was awake; a lost connection
+ * or a full queue is no silence, and others see to it.
+ */
+export const isSilent = async (
+  link: InstanceLink,
+  clock: Clock,
+  limitMs: number,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  const sentMs = clock.monotonicMs();
+  try {
+    await link.request('ping', null, { timeoutMs: limitMs, signal });
+    return false;
+  } catch (thrown) {
+    if (toKernelError(thrown).code !== 'DEADLINE_EXCEEDED') return false;
+    // The timer itself came late: the kernel was stalled or suspended, so this says nothing.
+    const lateMs = clock.monotonicMs() - sentMs - limitMs;
+    return lateMs < limitMs / 2;
+  }
+};
+
+/** Pings until disposed; `onMissed` is called at most once. */
 export const startHeartbeat = (options: {
   readonly link: InstanceLink;
   readonly clock: Clock;
@@ -22,29 +44,12 @@ export const startHeartbeat = (options: {
 
   const beat = async (): Promise<void> => {
     const { limitMs } = settings();
-    const sentMs = clock.monotonicMs();
-    try {
-      await link.request('ping', null, { timeoutMs: limitMs, signal: ended.signal });
-    } catch (thrown) {
-      if (ended.signal.aborted) return;
-      const { code } = toKernelError(thrown);
-      // The connection is gone: the link says so by itself. Anything else, as a full queue, is no verdict.
-      if (code === 'INSTANCE_LOST') return;
-      if (code !== 'DEADLINE_EXCEEDED') {
-        schedule();
-        return;
-      }
-      const lateMs = clock.monotonicMs() - sentMs - limitMs;
-      // The timer itself came late: the kernel was stalled or suspended, so this says nothing.
-      if (lateMs < limitMs / 2) {
-        options.onMissed(`no answer to a ping within ${limitMs} ms`);
-        return;
-      }
-    }
-    schedule();
+    const silent = await isSilent(link, clock, limitMs, ended.signal);
+    if (ended.signal.aborted) return;
+    if (silent) options.onMissed(`no answer to a ping within ${limitMs} ms`);
+    else schedule();
   };
   const schedule = (): void => {
-    if (ended.signal.aborted) return;
     cancelTimer = clock.after(settings().intervalMs, () => void beat());
   };
   schedule();

@@ -5,10 +5,12 @@
  * Written durably BEFORE the module is sent (`assigning`) and again when it is loaded (`assigned`): an
  * instance whose record is missing or still `assigning` is killed, since nobody knows what is in it.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import type { Assignment } from './instance.ports.ts';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import { parseInstanceId, type InstanceId } from '../../Kernel/contract/ids.ts';
 
@@ -29,6 +31,19 @@ export const instanceRecordSchema = z.strictObject({
   restarts: z.int().nonnegative(),
 });
 export type InstanceRecord = z.output<typeof instanceRecordSchema>;
+
+/** The record of an instance with this assignment. */
+export const recordOf = (of: {
+  readonly instance: InstanceId;
+  readonly assignment: Assignment;
+  readonly specDigest: string;
+  readonly uid: number;
+  readonly state: InstanceRecord['state'];
+}): InstanceRecord => {
+  const { zone, module, index, version, digest, generation, configDigest, restarts } = of.assignment;
+  const { instance, state, specDigest, uid } = of;
+  return { instance, state, zone, module, index, version, digest, generation, specDigest, configDigest, uid, restarts };
+};
 
 /** Records of one home, a file each. */
 export type InstanceRecords = {
@@ -51,13 +66,30 @@ const fsyncDirectory = (directory: string): void => {
   }
 };
 
-const parseRecord = (file: string): InstanceRecord | null => {
+/** A file is the record's JSON, a line feed and the sha256 of that JSON: a flipped bit may leave JSON that parses. */
+const encode = (record: InstanceRecord): string => {
+  const text = JSON.stringify(record);
+  return `${text}\n${checksum(text)}\n`;
+};
+
+const checksum = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+type Reading = { readonly kind: 'record'; readonly record: InstanceRecord } | { readonly kind: 'damaged' | 'gone' };
+
+const readRecord = (file: string): Reading => {
   try {
-    const parsed = instanceRecordSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
-    return parsed.success ? parsed.data : null;
+    const [text = '', sum] = readFileSync(file, 'utf8').split('\n');
+    if (checksum(text) !== sum) return { kind: 'damaged' };
+    const parsed = instanceRecordSchema.safeParse(JSON.parse(text));
+    return parsed.success ? { kind: 'record', record: parsed.data } : { kind: 'damaged' };
   } catch (error) {
     // Torn JSON or an id that is none: the caller reports the file and kills the instance.
-    if (error instanceof SyntaxError || error instanceof KernelError) return null;
+    if (error instanceof SyntaxError || error instanceof KernelError) return { kind: 'damaged' };
+    const { code } = error as NodeJS.ErrnoException;
+    // Removed with its instance since the directory was listed.
+    if (code === 'ENOENT') return { kind: 'gone' };
+    // A directory or the like of that name is none of ours, and must not keep the zones from starting.
+    if (code === 'EISDIR' || code === 'ELOOP' || code === 'ENXIO') return { kind: 'damaged' };
     throw error;
   }
 };
@@ -72,7 +104,7 @@ export const openInstanceRecords = (directory: string): InstanceRecords => {
       try {
         const descriptor = openSync(temporary, 'w', 0o600);
         try {
-          writeSync(descriptor, JSON.stringify(record));
+          writeSync(descriptor, encode(record));
           fsyncSync(descriptor);
         } finally {
           closeSync(descriptor);
@@ -92,9 +124,10 @@ export const openInstanceRecords = (directory: string): InstanceRecords => {
       const damaged: string[] = [];
       for (const name of await readdir(directory)) {
         const file = join(directory, name);
-        const record = name.endsWith('.json') ? parseRecord(file) : null;
-        if (record !== null && `${record.instance}.json` === name) records.set(record.instance, record);
-        else damaged.push(file);
+        const reading = name.endsWith('.json') ? readRecord(file) : { kind: 'damaged' as const };
+        if (reading.kind === 'record' && `${reading.record.instance}.json` === name)
+          records.set(reading.record.instance, reading.record);
+        else if (reading.kind !== 'gone') damaged.push(file);
       }
       return { records, damaged };
     },

@@ -89,7 +89,12 @@ const ignored = (state: InstanceState, why: string): InstanceDecision => ({
 });
 
 const SIGNAL_EXIT_BASE = 128;
-const SIGABRT_EXIT = 134;
+/**
+ * How a runtime that gave up ends: SIGABRT, SIGTRAP, SIGILL, SIGSEGV. As PID 1 it can't end itself by SIGABRT
+ * (pid_namespaces(7): init gets no signal whose action is the default one), so abort() of libc falls through to an
+ * instruction that faults. The same rule makes these four unlikely to have been sent from outside.
+ */
+const ABORT_EXITS: ReadonlySet<number> = new Set([134, 133, 132, 139]);
 
 /**
  * Names the cause of an exit. The engine's facts come first: an instance that ran out of memory while
@@ -109,7 +114,7 @@ export const classifyExit = (
   if (killed !== null && killed.cause !== 'connectionLost')
     return { ...facts, cause: killed.cause, detail: killed.detail };
   if (observed.exitCode === null) return { ...facts, cause: 'unknown', detail: observed.detail };
-  if (observed.exitCode === SIGABRT_EXIT) {
+  if (ABORT_EXITS.has(observed.exitCode)) {
     return { ...facts, cause: 'heap', detail: 'the JavaScript heap reached its limit, or the runtime aborted' };
   }
   if (observed.exitCode > SIGNAL_EXIT_BASE) {

@@ -21,6 +21,8 @@ export type InstancePorts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly busOf: (zone: ZoneName) => UserBus;
+  /** Brings back an image that the engine lost. @throws KernelError `IMAGE_UNAVAILABLE` */
+  readonly restoreImage: (image: string, signal: AbortSignal) => Promise<void>;
   readonly appendOutput: (line: LogLine) => void;
   /** Read anew at each use: these apply live. */
   readonly settings: () => InstancesConfig & { readonly link: LinkLimits; readonly engineTimeoutMs: number };

@@ -7,7 +7,6 @@
  * - The uid, the directory and the record are given up only after the engine confirmed that the container is
  *   removed: nothing is handed to a new instance that an old one might still reach.
  */
-import { rm } from 'node:fs/promises';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { ContainerId, InstanceId } from '../../Kernel/contract/ids.ts';
 import { createActor } from '../../Kernel/contract/machine.ts';
@@ -20,11 +19,11 @@ import {
   type HelloResult,
 } from '../../Kernel/contract/wire/agent.schema.ts';
 import type { InstanceLink, LinkHandlers } from '../link/link.ts';
-import type { BusMembership } from '../user-bus/user-bus.ts';
-import { answerBusRequest, linesOf } from './agent-frames.ts';
+import { linesOf } from './agent-frames.ts';
 import { assignModule } from './assign-module.ts';
+import { clearAway } from './clear-away.ts';
+import { drainInstance } from './drain-instance.ts';
 import { watchExit } from './exit-watch.ts';
-import { startHeartbeat } from './heartbeat.ts';
 import type { Assignment, Instance, InstanceOwner, InstancePorts, SpecTemplate } from './instance.ports.ts';
 import {
   adoptedInstance,
@@ -35,12 +34,10 @@ import {
   type InstanceState,
 } from './instance.machine.ts';
 import { createInstanceTimers, KILL_RETRY_MS } from './instance-timers.ts';
-import { instanceDirectory, launchContainer, openInstanceLink } from './launch-container.ts';
-
-/** How long stop() of a module may take within the drain. */
-const STOP_MARGIN_MS = 250;
-/** How often a drain looks whether calls are still in flight. */
-const DRAIN_POLL_MS = 10;
+import { findHelloFault } from './hello.verdict.ts';
+import { recordOf } from './instance-record.ts';
+import { createServing } from './serving.ts';
+import { launchContainer, openInstanceLink } from './launch-container.ts';
 
 export type StartInstance = {
   readonly id: InstanceId;
@@ -68,8 +65,6 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   let uid = adopted?.uid ?? -1;
   let startedAtMs: number | null = adopted?.startedAt ? Date.parse(adopted.startedAt) : null;
   let link: InstanceLink | null = null;
-  let membership: BusMembership | null = null;
-  let heartbeat: Disposable | null = null;
   let launching = true;
 
   const actor = createActor<InstanceState, InstanceEvent, InstanceEffect>({
@@ -96,20 +91,17 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     onOutput: (output) => {
       for (const line of linesOf(output, assignment.module, id)) ports.appendOutput(line);
     },
-    onRequest: (method, params) => answerBusRequest(membership, method, params),
+    onRequest: (method, params) => serving.answerBus(method, params),
   };
 
   const acceptHello = (hello: HelloParams): HelloResult => {
-    // What it says of itself can only speak against it: the record decides what it is.
-    const expected = adopted === undefined ? null : assignment.digest;
-    const reported = hello.assigned?.digest ?? null;
-    if (hello.protocol !== AGENT_PROTOCOL || reported !== expected) {
-      const detail = `hello does not fit: protocol ${hello.protocol}, digest ${reported}; expected digest ${expected}`;
-      send({ kind: 'violated', detail });
-      throw new KernelError('PROTOCOL', detail);
+    const fault = findHelloFault(hello, adopted === undefined ? null : assignment.digest);
+    if (fault !== null) {
+      send({ kind: 'violated', detail: fault });
+      throw new KernelError('PROTOCOL', fault);
     }
     // An adopted module subscribes again right after its hello: it must find the bus joined.
-    if (adopted !== undefined && link !== null) joinBus(link);
+    if (adopted !== undefined && link !== null) serving.joinBus(link);
     // After this frame: the reply must reach the agent before the first request does.
     setImmediate(() => send({ kind: 'helloAccepted' }));
     return {
@@ -120,20 +112,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   };
 
   const record = (state: 'assigning' | 'assigned'): void =>
-    ports.records.write({
-      instance: id,
-      state,
-      zone: assignment.zone,
-      module: assignment.module,
-      index: assignment.index,
-      version: assignment.version,
-      digest: assignment.digest,
-      generation: assignment.generation,
-      specDigest: spec.specDigest,
-      configDigest: assignment.configDigest,
-      uid,
-      restarts: assignment.restarts,
-    });
+    ports.records.write(recordOf({ instance: id, assignment, specDigest: spec.specDigest, uid, state }));
 
   const launch = async (): Promise<void> => {
     try {
@@ -165,7 +144,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
       const payload = await assignment.loadPayload();
       record('assigning');
       if (link === null) throw new KernelError('INSTANCE_LOST', 'the connection is gone');
-      joinBus(link);
+      serving.joinBus(link);
       await assignModule(link, payload, options);
       record('assigned');
       send({ kind: 'assigned' });
@@ -175,34 +154,14 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     }
   };
 
-  const joinBus = (to: InstanceLink): void => {
-    membership ??= ports.busOf(assignment.zone).join({
-      instance: id,
-      module: assignment.module,
-      allow: assignment.bus,
-      deliver: (message) => to.notify('bus.deliver', message),
-      writable: to.writable,
-    });
-  };
-
   const drain = async (): Promise<void> => {
-    const { drainTimeoutMs } = ports.settings();
-    const untilMs = clock.monotonicMs() + drainTimeoutMs - STOP_MARGIN_MS;
-    while ((link?.inFlight() ?? 0) > 0 && clock.monotonicMs() < untilMs && !ended.signal.aborted) {
-      await new Promise<void>((resolve) => void clock.after(DRAIN_POLL_MS, resolve));
-    }
-    const graceMs = Math.max(1, untilMs - clock.monotonicMs());
-    try {
-      await link?.request('stop', { graceMs }, { timeoutMs: graceMs, signal: ended.signal });
-    } catch (thrown) {
-      log.warn('the module did not stop by itself', { reason: toKernelError(thrown).message });
-    }
+    if (link !== null) await drainInstance(link, { clock, log, ended: ended.signal, ...ports.settings() });
     send({ kind: 'drained' });
   };
 
   /** Ends the link at once, so that calls in flight fail now, then has the engine kill the container. */
   const kill = async (): Promise<void> => {
-    stopServing();
+    serving.stop();
     await closeLink();
     try {
       if (container !== null) await engine.kill(container, bounded(KILL_RETRY_MS));
@@ -218,13 +177,13 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     await open?.close();
   };
 
-  const stopServing = (): void => {
-    heartbeat?.[Symbol.dispose]();
-    heartbeat = null;
-    membership?.leave();
-    membership = null;
-  };
-
+  const serving = createServing({
+    ports,
+    instance: id,
+    assignment,
+    ended: ended.signal,
+    onSilent: (cause, detail) => send({ kind: 'unresponsive', cause, detail }),
+  });
   const exits = watchExit({
     engine,
     clock,
@@ -238,35 +197,11 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   });
 
   const dispose = async (exit: InstanceExit): Promise<void> => {
-    stopServing();
+    serving.stop();
     await closeLink();
     ended.abort();
-    while (container !== null) {
-      try {
-        await engine.remove(container, AbortSignal.timeout(ports.settings().engineTimeoutMs));
-        break;
-      } catch (thrown) {
-        // The engine is away: the uid and the directory stay taken until it confirms.
-        log.warn('the container cannot be removed yet', { reason: toKernelError(thrown).message });
-        await new Promise<void>((resolve) => void clock.after(KILL_RETRY_MS, resolve));
-      }
-    }
-    await rm(instanceDirectory(ports.instancesDir, id), { recursive: true, force: true });
-    ports.records.remove(id);
-    if (uid >= 0) ports.uids.release(uid);
+    await clearAway(ports, { id, container, uid: uid >= 0 ? uid : null, log });
     owner.onGone(exit);
-  };
-
-  const tellReady = (): void => {
-    if (link !== null) {
-      heartbeat = startHeartbeat({
-        link,
-        clock,
-        settings: () => ports.settings().heartbeat,
-        onMissed: (detail) => send({ kind: 'unresponsive', cause: 'unresponsive', detail }),
-      });
-    }
-    owner.onReady();
   };
 
   const execute = (effect: InstanceEffect): void => {
@@ -279,9 +214,10 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
         void assign();
         return;
       case 'tellReady':
-        return tellReady();
+        if (link !== null) serving.watch(link);
+        return owner.onReady();
       case 'tellLost':
-        stopServing();
+        serving.stop();
         return owner.onLost(effect.cause, effect.detail);
       case 'drain':
         void drain();
@@ -294,27 +230,6 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
           log.error('an instance could not be cleared away', { reason: toKernelError(thrown).message }),
         );
         return;
-    }
-  };
-
-  /** After a deadline: is the loop alive, or must the instance go? One question at a time. */
-  let asking = false;
-  const askAlive = async (): Promise<void> => {
-    if (asking || link === null) return;
-    asking = true;
-    const { limitMs } = ports.settings().heartbeat;
-    try {
-      await link.request('ping', null, { timeoutMs: limitMs, signal: ended.signal });
-    } catch (thrown) {
-      if (toKernelError(thrown).code === 'DEADLINE_EXCEEDED') {
-        send({
-          kind: 'unresponsive',
-          cause: 'deadline',
-          detail: `a call passed its deadline and a ping got no answer within ${limitMs} ms`,
-        });
-      }
-    } finally {
-      asking = false;
     }
   };
 
@@ -331,15 +246,11 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     startedAtMs: () => startedAtMs,
     uid: () => uid,
     inFlight: () => link?.inFlight() ?? 0,
-    call: async (name, params, { timeoutMs, signal }) => {
-      if (link === null || actor.state().kind !== 'ready')
-        throw new KernelError('INSTANCE_LOST', 'the instance is not serving');
-      try {
-        return await link.request('call', { function: name, params, timeoutMs }, { timeoutMs, signal });
-      } catch (thrown) {
-        if (toKernelError(thrown).code === 'DEADLINE_EXCEEDED') void askAlive();
-        throw thrown;
+    call: (name, params, limits) => {
+      if (link === null || actor.state().kind !== 'ready') {
+        return Promise.reject(new KernelError('INSTANCE_LOST', 'the instance is not serving'));
       }
+      return serving.call(link, name, params, limits);
     },
     drain: (cause) => send({ kind: 'drainRequested', cause }),
     kill: (cause, detail) => send({ kind: 'killRequested', cause, detail }),
@@ -347,7 +258,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     release: async () => {
       ended.abort();
       timers[Symbol.dispose]();
-      stopServing();
+      serving.stop();
       await closeLink();
     },
   };

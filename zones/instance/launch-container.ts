@@ -6,8 +6,8 @@ import type { ContainerId, InstanceId } from '../../Kernel/contract/ids.ts';
 import type { InstanceLink, LinkHandlers } from '../link/link.ts';
 import type { InstancePorts, SpecTemplate } from './instance.ports.ts';
 
-/** How often a uid that another home took meanwhile is exchanged for another. */
-const UID_ATTEMPTS = 8;
+/** How often a uid that another home took meanwhile is exchanged for another, or a lost image is brought back. */
+const CREATE_ATTEMPTS = 8;
 
 /** The directory that is bound into the container: others may enter it but not list it. */
 export const instanceDirectory = (instancesDir: string, instance: InstanceId): string => join(instancesDir, instance);
@@ -42,18 +42,21 @@ export const launchContainer = async (
   const directory = instanceDirectory(ports.instancesDir, instance);
   for (let attempt = 1; ; attempt += 1) {
     const uid = await ports.uids.lease(signal);
-    try {
-      const container = await ports.engine.create({ ...template, instance, uid, directory }, signal);
+    const container = await ports.engine
+      .create({ ...template, instance, uid, directory }, signal)
+      .catch((thrown: unknown) => {
+        // Nothing holds the uid now, or another home was quicker; what the engine still made of a request that was
+        // given up is found by the sweep, and its name keeps the uid meanwhile.
+        ports.uids.lost(uid);
+        return toKernelError(thrown, 'ENGINE_FAILED');
+      });
+    if (!(container instanceof KernelError)) {
       onCreated(container, uid);
       await ports.engine.start(container, signal);
       return;
-    } catch (thrown) {
-      const error = toKernelError(thrown, 'ENGINE_FAILED');
-      if (error.code !== 'UID_UNAVAILABLE') {
-        throw error;
-      }
-      ports.uids.lost(uid);
-      if (attempt >= UID_ATTEMPTS) throw new KernelError('UID_UNAVAILABLE', error.message, { cause: error });
     }
+    if (attempt >= CREATE_ATTEMPTS) throw container;
+    if (container.code === 'IMAGE_UNAVAILABLE') await ports.restoreImage(template.image, signal);
+    else if (container.code !== 'UID_UNAVAILABLE') throw container;
   }
 };

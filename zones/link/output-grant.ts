@@ -18,7 +18,11 @@ export const createOutputGrant = (
   },
 ): OutputGrant => {
   const { clock } = options;
-  const limits = (): CreditLimits => ({ windowBytes: options.windowBytes, reserveBytes: options.reserveBytes, bytesPerSecond: options.bytesPerSecond() });
+  const limits = (): CreditLimits => ({
+    windowBytes: options.windowBytes,
+    reserveBytes: options.reserveBytes,
+    bytesPerSecond: options.bytesPerSecond(),
+  });
   let credit = newCredit(limits(), clock.monotonicMs());
   let waiting = false;
 

@@ -32,13 +32,16 @@ export type DesiredModule = {
   readonly generation: number;
   readonly instances: number;
   readonly resources: ModuleResources;
-  /** Changes when the configuration values do: instances are replaced then. */
+  /** Of the configuration values: an instance that was given others is not adopted. */
   readonly configDigest: string;
   readonly functions: ReadonlyMap<string, FunctionContract>;
   readonly bus: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
   readonly loadPayload: () => Promise<ModulePayload>;
 };
 
-/** Two that differ in this need other instances. */
+/**
+ * Two that differ in this need other instances at once. Configuration values are not among it: a reload says that
+ * they hold for the next instance, and an operator replaces the running ones when it suits.
+ */
 export const sameInstances = (a: DesiredModule, b: DesiredModule): boolean =>
-  a.digest === b.digest && a.generation === b.generation && a.configDigest === b.configDigest && a.zone === b.zone;
+  a.digest === b.digest && a.generation === b.generation && a.zone === b.zone;

@@ -2,7 +2,6 @@
  * The zones of one kernel: what the daemon sees of them. Holds the two zone runtimes, the user buses, the call
  * router and the watch on the engine.
  */
-import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import { ZONE_NAMES, type InstanceId, type ModuleName, type ZoneName } from '../../Kernel/contract/ids.ts';
 import type { EngineFacts } from '../../Kernel/contract/ports.ts';

@@ -181,13 +181,13 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
       for (const [name, module] of desired) {
         const old = before.get(name);
         if (old === undefined || sameInstances(old, module) || !serves()) continue;
-        for (const unit of units.byModule().get(name) ?? []) unit.replace();
+        units.replace(name);
       }
       changed();
     },
     restartModule: (module) => {
       if (!serves()) throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is ${actor.state().kind}`);
-      for (const unit of units.byModule().get(module) ?? []) unit.replace();
+      units.replace(module);
     },
     checkExits: () => {
       for (const instance of units.instances()) instance.checkExit();

@@ -31,6 +31,8 @@ export type ZoneUnits = {
   readonly fit: () => void;
   /** Asks every wanted unit to run. */
   readonly open: () => void;
+  /** Replaces the instances of a module. Units that are too many stay on their way out: this must not bring them back. */
+  readonly replace: (module: ModuleName) => void;
   /** Places in which nothing was ever started: only there may a running container be adopted. */
   readonly openPlaces: (blueprint: ZoneBlueprint) => readonly OpenPlace[];
 };
@@ -142,6 +144,9 @@ export const createZoneUnits = (ports: ZoneUnitsPorts): ZoneUnits => {
     },
     open: () => {
       for (const unit of all()) if (unit.index < wantedCount(unit.module)) unit.start();
+    },
+    replace: (module) => {
+      for (const unit of units.get(module) ?? []) if (unit.index < wantedCount(module)) unit.replace();
     },
     openPlaces: (blueprint) =>
       [...desired.values()].flatMap((module) =>

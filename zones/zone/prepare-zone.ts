@@ -4,12 +4,13 @@ import { readFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
-import { parseInstanceId, type HomeId, type InstanceId, type ZoneName } from '../../Kernel/contract/ids.ts';
+import { parseInstanceId, ZONE_NAMES, type HomeId, type InstanceId, type ZoneName } from '../../Kernel/contract/ids.ts';
 import type { Clock, EnginePort, Log, Random } from '../../Kernel/contract/ports.ts';
 import type { ImageStore } from '../docker/image-store.ts';
 import { bundleAgent } from '../image/agent-bundle.ts';
-import { ensureZoneImage } from '../image/zone-image.ts';
+import { ensureZoneImage, sweepZoneImages } from '../image/zone-image.ts';
 import { instanceDirectory, makeInstanceDirectory } from '../instance/launch-container.ts';
+import type { InstancePorts } from '../instance/instance.ports.ts';
 import type { UidLeases } from '../instance/uid-leases.ts';
 import { planInstanceSpec } from '../instance-spec/instance-spec.plan.ts';
 import { runProbe } from '../probe/run-probe.ts';
@@ -19,6 +20,8 @@ import type { ZoneBlueprint, ZonePreparation } from './zone-blueprint.ts';
 
 /** An import of 150 MB takes some seconds on a slow disk. */
 const BUILD_TIMEOUT_MS = 120_000;
+/** Images of earlier programs are kept this long. */
+const OLD_IMAGE_MS = 24 * 3_600_000;
 const PROBE_TIMEOUT_MS = 15_000;
 const UID_ATTEMPTS = 8;
 
@@ -69,10 +72,13 @@ const readProfile = async (
   }
 };
 
+export type ZonePreparationPort = ZonePreparation & {
+  readonly probing: () => ReadonlySet<InstanceId>;
+  readonly restoreImage: InstancePorts['restoreImage'];
+};
+
 /** Prepares zones; ids of probes in progress are in `probing`, so that no sweep takes them for orphans. */
-export const createZonePreparation = (
-  ports: PrepareZonePorts,
-): ZonePreparation & { readonly probing: () => ReadonlySet<InstanceId> } => {
+export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparationPort => {
   const probing = new Set<InstanceId>();
   let building: Promise<string> | null = null;
 
@@ -93,7 +99,21 @@ export const createZonePreparation = (
       },
       signal,
     );
+    if (image.built) await sweepOldImages(image.tag, signal);
     return image.tag;
+  };
+
+  /** A new program leaves the image of the old one behind. What a container uses stays, and what is missed is remade. */
+  const sweepOldImages = async (tag: string, signal: AbortSignal): Promise<void> => {
+    try {
+      const named = ZONE_NAMES.flatMap((zone) => ports.config().zones[zone].image ?? []);
+      const keep = new Set([tag, ...named]);
+      const madeBeforeMs = ports.clock.wallMs() - OLD_IMAGE_MS;
+      const removed = await sweepZoneImages({ images: ports.engine.images, keep, madeBeforeMs }, signal);
+      if (removed.length > 0) ports.log.info('old zone images removed', { removed });
+    } catch (thrown) {
+      ports.log.warn('old zone images could not be removed', { reason: toKernelError(thrown).message });
+    }
   };
 
   /** Both zones ask at the same time for the same image: it is made once. */
@@ -136,18 +156,25 @@ export const createZonePreparation = (
 
   return {
     probing: () => probing,
+    restoreImage: async (image, signal) => {
+      // Named in kernel.yaml: nobody here can make it. Made here: the same content has the same tag again.
+      if (image !== (await localImage(signal)))
+        throw new KernelError('IMAGE_UNAVAILABLE', `the engine has no image ${image}`);
+    },
     resolve: async (zone, signal): Promise<ZoneBlueprint> => {
       await checkRuntime(zone, signal);
       const image = await resolveImage(zone, signal);
       const profile = await readProfile(ports, zone);
-      const { instance, runtime } = ports.config().zones[zone];
-      const { orphanTimeoutMs } = ports.config().instances;
+      const { runtime } = ports.config().zones[zone];
       return {
         zone,
         image,
         seccomp: { profile: profile.name, sha256: sha256Hex(profile.text), allowedSyscalls: profile.allowed },
-        template: (resources) =>
-          planInstanceSpec(
+        // Image, runtime and profile are those that the probe tried; limits are the ones in force when an instance is made.
+        template: (resources) => {
+          const { instance } = ports.config().zones[zone];
+          const { orphanTimeoutMs } = ports.config().instances;
+          return planInstanceSpec(
             ports.home,
             {
               zone,
@@ -163,7 +190,8 @@ export const createZonePreparation = (
               tmpBytes: resources.tmpBytes ?? instance.tmpBytes,
             },
             sha256Hex,
-          ),
+          );
+        },
       };
     },
     probe: async (blueprint, signal) => {

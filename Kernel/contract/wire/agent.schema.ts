@@ -24,14 +24,7 @@
 import { z } from 'zod';
 import { TOPIC_PATTERN } from './agent.constants.ts';
 
-export {
-  AGENT_PROTOCOL,
-  AGENT_SOCKET,
-  CHUNK_BYTES,
-  INITIAL_OUTPUT_CREDIT_BYTES,
-  OUTPUT_RING_BYTES,
-  TOPIC_PATTERN,
-} from './agent.constants.ts';
+export { AGENT_PROTOCOL, CHUNK_BYTES, INITIAL_OUTPUT_CREDIT_BYTES, TOPIC_PATTERN } from './agent.constants.ts';
 
 const digest = z.string().max(80);
 
@@ -92,7 +85,6 @@ export const callParamsSchema = z.strictObject({
 export type CallParams = z.infer<typeof callParamsSchema>;
 
 export const pingResultSchema = z.object({ lagMs: z.number(), rssBytes: z.number(), inFlight: z.number() });
-export type PingResult = z.infer<typeof pingResultSchema>;
 
 export const outputParamsSchema = z.strictObject({
   stream: z.enum(['stdout', 'stderr', 'log']),
@@ -104,9 +96,6 @@ export const outputParamsSchema = z.strictObject({
   droppedBytes: z.int().nonnegative(),
 });
 export type OutputParams = z.infer<typeof outputParamsSchema>;
-
-/** Grants that many more bytes of output, counted by `outputCostBytes`. */
-export const outputCreditParamsSchema = z.strictObject({ bytes: z.int().positive() });
 
 const topic = z.string().regex(TOPIC_PATTERN);
 export const busPublishParamsSchema = z.strictObject({ topic, payload: z.unknown() });
@@ -133,4 +122,3 @@ export const KERNEL_REQUESTS = {
   'bus.subscribe': { params: busTopicParamsSchema, result: z.null() },
   'bus.unsubscribe': { params: busTopicParamsSchema, result: z.null() },
 } as const;
-export type KernelRequestName = keyof typeof KERNEL_REQUESTS;

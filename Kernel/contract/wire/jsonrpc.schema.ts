@@ -4,7 +4,6 @@
  * ids are strings or integers, and errors carry a closed code in `data.code`.
  */
 import { z } from 'zod';
-import { fromErrorBody, type KernelError } from '../errors.ts';
 
 export const requestIdSchema = z.union([z.string().min(1).max(64), z.int()]);
 export type RequestId = z.infer<typeof requestIdSchema>;
@@ -41,8 +40,6 @@ export const resultFrameSchema = z.strictObject({
   id: requestIdSchema,
   result: z.unknown(),
 });
-export const responseFrameSchema = z.union([errorFrameSchema, resultFrameSchema]);
-export type ResponseFrame = z.infer<typeof responseFrameSchema>;
 
 export { CANCEL_METHOD } from './agent.constants.ts';
 /** Progress of a request, or an item of a stream: `{ id, seq, value }`. */
@@ -55,12 +52,3 @@ export const progressParamsSchema = z.strictObject({ id: requestIdSchema, seq: z
 export const creditParamsSchema = z.strictObject({ id: requestIdSchema, items: z.int().min(1).max(10_000) });
 
 export { encodeError } from './error-object.ts';
-
-/** Reads the error object of a reply; one without a closed code becomes `INTERNAL`. */
-export const decodeError = (error: z.infer<typeof errorObjectSchema>): KernelError =>
-  fromErrorBody({
-    code: error.data?.code ?? 'INTERNAL',
-    message: error.message,
-    retryAfterMs: error.data?.retryAfterMs,
-    details: error.data?.details,
-  });

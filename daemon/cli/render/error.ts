@@ -13,20 +13,23 @@ type Issue = {
   readonly path?: string;
   readonly message?: string;
   readonly expected?: string;
+  readonly suggestion?: string;
 };
 
-/** What an error lists, as every mistake in a manifest; one alone is already told by the message. */
+/** `config check` tells it in the same words. */
+const meantLines = (issue: Issue | null, style: Style): string[] =>
+  typeof issue?.suggestion === 'string' ? hang('    did you mean ', issue.suggestion, style.width) : [];
+
+/** What an error lists, as every mistake in a manifest; of one alone the message tells all but what was meant. */
 const issueLines = (error: KernelError, style: Style): string[] => {
   const { issues } = error.context;
-  if (!Array.isArray(issues) || issues.length < 2) return [];
+  if (!Array.isArray(issues)) return [];
+  if (issues.length < 2) return issues.flatMap((issue: Issue | null) => meantLines(issue, style));
   const shown = issues.slice(0, MOST_ISSUES).flatMap((issue: Issue | null) => {
     const place = [issue?.file, issue?.line, issue?.column].filter((part) => part !== undefined).join(':');
     const what = issue?.message ?? issue?.expected;
-    return hang(
-      '  ',
-      [place, issue?.path, what].filter((part) => part !== undefined && part !== '').join(': '),
-      style.width,
-    );
+    const said = [place, issue?.path, what].filter((part) => part !== undefined && part !== '').join(': ');
+    return [...hang('  ', said, style.width), ...meantLines(issue, style)];
   });
   return issues.length > MOST_ISSUES ? [...shown, `  and ${issues.length - MOST_ISSUES} more`] : shown;
 };

@@ -20,7 +20,7 @@ describe('createLineSplitter', () => {
           splitter.flush();
           return lines;
         };
-        const characters = [...whole];
+        const characters = Array.from(whole);
         const pieces: string[] = [];
         for (let index = 0; index < characters.length; index += step)
           pieces.push(characters.slice(index, index + step).join(''));

@@ -145,6 +145,8 @@ describe('the cause of an exit', () => {
       'signal',
     ],
     ['an abort is the heap', { ...exit, exitCode: 134 }, null, 'heap'],
+    // What abort() of PID 1 comes to.
+    ['a fault of the runtime is the heap', { ...exit, exitCode: 139 }, null, 'heap'],
     ['an exit by itself', { ...exit, exitCode: 0 }, null, 'exited'],
     ['nobody knows', { ...exit, exitCode: null }, null, 'unknown'],
   ])('%s', (_title, observed, killed, cause) => {

@@ -269,7 +269,7 @@ describe('breaches', () => {
     for (let index = 0; index < 200; index += 1) {
       bench.link
         .request('call', params, { timeoutMs: 20_000 })
-        .catch((error: { code: string }) => refused.push(error.code));
+        .catch((error: unknown) => refused.push((error as { code: string }).code));
     }
     await until('refusals', () => refused.length > 150);
     expect(new Set(refused)).toEqual(new Set(['LIMIT_EXCEEDED']));

@@ -32,7 +32,7 @@ const failure = (
     () => {
       throw new Error('it succeeded');
     },
-    (error) => error,
+    (error: unknown) => error as { code: string; message: string; context: Record<string, unknown> },
   );
 const texts = (bench: Bench): string[] => bench.outputs.map(({ text }) => text);
 

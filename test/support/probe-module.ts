@@ -1,0 +1,13 @@
+/** A module whose answers prove that the very same process goes on: it counts the calls that it was given. */
+import type { TestModule } from './kernel.ts';
+
+export const counterModule = (name: string, more: Partial<TestModule> = {}): TestModule => ({
+  name,
+  code: `let calls = 0;
+export const count = () => (calls += 1);
+export const sleep = ({ ms }) => new Promise((resolve) => setTimeout(() => resolve('slept'), ms));
+export const config = (_, ctx) => ctx.config ?? null;
+`,
+  functions: { count: {}, sleep: { timeout: '60s' }, config: {} },
+  ...more,
+});
