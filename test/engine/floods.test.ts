@@ -19,6 +19,7 @@ const ENGINE_SHARE = 0.25;
 const KERNEL_GROWTH_BYTES = 96 * MIB;
 const LOG_BYTES = 2 * MIB;
 const LOG_FILES = 2;
+const UIDS: readonly [number, number] = [233_000, 233_199];
 
 const FLOOD = `
 import { writeSync, openSync, closeSync } from 'node:fs';
@@ -58,7 +59,9 @@ const figures: Record<string, unknown>[] = [];
 
 beforeAll(async () => {
   kernel = await startKernel({
-    config: fastConfig(`logs: { module: { maxFile: ${LOG_BYTES / MIB}MiB, files: ${LOG_FILES}, bytesPerSecond: 256KiB } }`),
+    config: fastConfig(`logs: { module: { maxFile: ${LOG_BYTES / MIB}MiB, files: ${LOG_FILES}, bytesPerSecond: 256KiB } }`).replace(
+      'instances:', `instances:\n  uidRange: { first: ${UIDS[0]}, last: ${UIDS[1]} }`,
+    ),
   });
   witness = await startWitness(kernel, 'stable');
   await kernel.install({
@@ -67,7 +70,7 @@ beforeAll(async () => {
     manifest: { resources: { memory: '128MiB' } },
   });
   await kernel.instancePid('flood');
-  before = await takeSnapshot(kernel);
+  before = await takeSnapshot(kernel, { uids: UIDS });
 });
 afterAll(async () => {
   console.table(figures);
@@ -117,7 +120,7 @@ const flood = async (name: string, params: unknown = {}) => {
   expect(report.p99Ms).toBeLessThan(250);
   expect(rssMost - rssBefore).toBeLessThan(KERNEL_GROWTH_BYTES);
   expect(await kernel.instancePid('flood')).toBe(pid);
-  expect(await sameAs(before, () => takeSnapshot(kernel))).toEqual(before);
+  expect(await sameAs(before, () => takeSnapshot(kernel, { uids: UIDS }))).toEqual(before);
   return { value: value as Flooded & { refused?: string }, engineShare, kernelShare };
 };
 
@@ -185,6 +188,39 @@ describe('1 GiB of output', () => {
     if (value.refused === undefined) expect(value.written).toBeGreaterThanOrEqual(GIB);
     else expect(['ERR_ACCESS_DENIED', 'EACCES']).toContain(value.refused);
     expect(engineShare).toBeLessThan(ENGINE_SHARE);
+  });
+});
+
+describe('a process of a module in stable', () => {
+  it('reaches no pipe of the engine, neither its own descriptors nor those of PID 1', async () => {
+    const child = `
+      const { readlinkSync, writeSync, openSync } = require('node:fs');
+      const links = ['/proc/self/fd/1', '/proc/self/fd/2', '/proc/1/fd/1', '/proc/1/fd/2'].map((path) => readlinkSync(path));
+      const chunk = Buffer.alloc(65536, 0x78);
+      const fds = [1, 2, openSync('/proc/1/fd/1', 'w'), openSync('/proc/1/fd/2', 'w')];
+      const startMs = Date.now();
+      while (Date.now() - startMs < 1500) for (const fd of fds) writeSync(fd, chunk);
+      process.send(links, () => process.disconnect());`;
+    await kernel.install({
+      name: 'parent', zone: 'stable', functions: { flood: {} }, manifest: { resources: { memory: '128MiB' } },
+      code: `
+        import { spawn } from 'node:child_process';
+        export const flood = () => new Promise((resolve) => {
+          // Without the restrictions of Node, which are no boundary.
+          const child = spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: {} });
+          child.on('message', resolve).on('error', (error) => resolve(error.message)).on('exit', (code) => resolve('exit ' + code));
+        });`,
+    });
+    await kernel.instancePid('parent');
+    const { dockerd, containerd } = engineProcesses();
+    const engine = [dockerd, ...containerd, ...shimsOf((await containersOf(kernel.homeId())).map(({ Id }) => Id))];
+    const spent = (): number => engine.reduce((sum, pid) => sum + cpuMs(pid), 0);
+    const cpuBeforeMs = spent();
+    const startMs = performance.now();
+    expect(await kernel.call('parent', 'flood')).toEqual(['/dev/null', '/dev/null', '/dev/null', '/dev/null']);
+    expect((spent() - cpuBeforeMs) / (performance.now() - startMs)).toBeLessThan(ENGINE_SHARE);
+    await kernel.rpc('module.remove', { module: 'parent' });
+    expect(await sameAs(before, () => takeSnapshot(kernel, { uids: UIDS }))).toEqual(before);
   });
 });
 

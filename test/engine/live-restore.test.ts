@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import {
-  containersOf, ENGINE_HOST, engineApi, eventually, fastConfig, run, startKernel, type ContainerRow, type KernelUnderTest, type Snapshot,
+  containersOf, ENGINE_HOST, engineApi, eventually, fastConfig, run, startKernel, type ContainerRow, type KernelUnderTest,
 } from '../support/kernel.ts';
-import { counterModule } from '../support/probe-module.ts';
+import { counterModule, crash } from '../support/probe-module.ts';
+import { expectSame, restingSnapshot } from '../support/same-as-before.ts';
 
 const rows = async (kernel: KernelUnderTest) =>
   (await kernel.status()).zones.flatMap((zone) => zone.instances.map((row) => ({ zone: zone.name, ...row })));
@@ -17,16 +18,6 @@ const identities = async (kernel: KernelUnderTest): Promise<string[]> =>
   (await rows(kernel)).map(({ zone, module, id, pid, restarts, state }) => `${zone} ${module} ${id} ${pid} ${restarts} ${state}`).sort();
 
 const running = (pid: number): boolean => existsSync(`/proc/${pid}`);
-
-/** Everything but the figures that a client's connection, closed a moment ago, may still be part of. */
-const expectSame = async (kernel: KernelUnderTest, before: Snapshot): Promise<void> => {
-  await eventually('everything is as before', async () => {
-    const after = await kernel.snapshot();
-    expect(after).toEqual({ ...before, kernelDescriptors: after.kernelDescriptors });
-    expect(after.kernelDescriptors).toBeLessThanOrEqual(before.kernelDescriptors + 2);
-    return true;
-  }, 10_000);
-};
 
 const settled = (kernel: KernelUnderTest, wanted: number): Promise<true> =>
   eventually(`both zones are ready with ${wanted} instances and nothing else`, async () => {
@@ -75,13 +66,12 @@ describe('kill -9 of the kernel', () => {
     await kernel.install(counterModule('gamma', { zone: 'sandbox', manifest: { instances: 2 } }));
     await kernel.install(counterModule('delta', { zone: 'sandbox' }));
     // One with a past: its count of restarts is part of what is adopted.
-    const first = await kernel.instancePid('delta').catch(async (e: unknown) => { console.log(kernel.output(), JSON.stringify(await kernel.status())); throw e; });
-    process.kill(first, 'SIGKILL');
+    await crash(kernel, 'delta');
     await settled(kernel, 7);
     expect((await rows(kernel)).find(({ module }) => module === 'delta')).toMatchObject({ restarts: 1 });
     expect(await kernel.call('beta', 'count')).toBe(1);
     const before = await identities(kernel);
-    const snapshot = await kernel.snapshot();
+    const snapshot = await restingSnapshot(kernel);
 
     for (let round = 1; round <= 2; round += 1) {
       await kernel.kill9();
@@ -97,11 +87,10 @@ describe('kill -9 of the kernel', () => {
     }
     await expectSame(kernel, snapshot);
     const events = await kernel.ctl(['events', '--json']);
-    expect(events.stdout.split('\n').filter((line) => line.includes('"instance.adopted"'))).toHaveLength(7);
+    expect(events.stdout.match(/"instance\.adopted"/g)).toHaveLength(7);
 
     // The adopted are supervised like all others.
-    const adopted = await kernel.instancePid('beta');
-    process.kill(adopted, 'SIGKILL');
+    await crash(kernel, 'beta');
     expect(await kernel.call('beta', 'count')).toBe(1);
     await expectSame(kernel, snapshot);
   });
@@ -186,7 +175,7 @@ describe('what a returning kernel finds', () => {
     await kernel.install(counterModule('grown', { zone: 'sandbox' }));
     const kept = await kernel.instancePid('kept');
     const grown = await kernel.instancePid('grown');
-    const snapshot = await kernel.snapshot();
+    const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
     const sandbox = /sandbox: .*/;
     kernel.writeConfig(fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 1')));
@@ -233,7 +222,7 @@ describe('what a returning kernel finds', () => {
     for (const name of names) pids.set(name, await kernel.instancePid(name));
     const files = new Map<string, string>();
     for (const name of names) files.set(name, recordFile(kernel, await instanceOf(kernel, name)));
-    const snapshot = await kernel.snapshot();
+    const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
 
     rmSync(files.get('missing')!);
@@ -266,7 +255,7 @@ describe('what a returning kernel finds', () => {
     const kept = await kernel.instancePid('kept');
     const keptId = await instanceOf(kernel, 'kept');
     const { image } = await kernel.rpc('zone.inspect', { zone: 'stable' });
-    const snapshot = await kernel.snapshot();
+    const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
 
     const labels = (home: string, more: Record<string, string>) => ({ 'kerneld.home': home, ...more });
@@ -316,7 +305,7 @@ describe('instances whose kernel never comes back', () => {
     await kernel.install(counterModule('two', { zone: 'sandbox' }));
     await settled(kernel, 2);
     const pids = [await kernel.instancePid('one'), await kernel.instancePid('two')];
-    const snapshot = await kernel.snapshot();
+    const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
     await eventually('the containers have ended by themselves', async () => {
       const states = (await containersOf(kernel.homeId())).map(({ State }) => State);

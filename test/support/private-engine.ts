@@ -3,7 +3,7 @@
  * but the program. Everything is below one short directory (Unix socket paths are limited), and is removed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { engineApi, eventually, run } from './kernel.ts';
 
@@ -12,9 +12,10 @@ export type PrivateEngine = AsyncDisposable & {
   readonly host: string;
   readonly directory: string;
   readonly pid: () => number;
+  readonly running: () => boolean;
   /** Starts it (again), and waits until it answers. */
   readonly start: () => Promise<void>;
-  /** SIGKILL to dockerd only: its containerd goes on, as it does when the real one dies. */
+  /** SIGKILL to dockerd; containers and their shims go on. */
   readonly kill9: () => Promise<void>;
   readonly signal: (signal: NodeJS.Signals) => void;
 };
@@ -59,10 +60,17 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
   const host = `unix://${socket}`;
   let child: ChildProcess | null = null;
 
+  const containerdPidFile = join(directory, 'exec/containerd/containerd.pid');
+  const containerdLives = (): boolean => existsSync(containerdPidFile) && alive(Number(readFileSync(containerdPidFile, 'utf8')));
+
   const start = async (): Promise<void> => {
     const log = openSync(logFile, 'a');
     // What a killed one left: a pid file makes the next refuse to start if the number lives on as another process.
     rmSync(join(directory, 'pid'), { force: true });
+    // dockerd's own containerd dies with it (PR_SET_PDEATHSIG); its number in this file may be a zombie's, for which
+    // the next dockerd would wait in vain.
+    await eventually('no containerd is left', () => !containerdLives(), STOP_LIMIT_MS);
+    rmSync(containerdPidFile, { force: true });
     const started = spawn(
       'dockerd',
       [
@@ -83,6 +91,7 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
     );
   };
   const pid = (): number => child?.pid ?? -1;
+  const running = (): boolean => child !== null && child.exitCode === null && child.signalCode === null;
 
   const removeContainers = async (): Promise<void> => {
     const rows = await engineApi<{ Id: string }[]>('GET', '/containers/json?all=1', host);
@@ -90,7 +99,7 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
   };
 
   const dispose = async (): Promise<void> => {
-    if (child?.exitCode === null && child.signalCode === null) {
+    if (running()) {
       process.kill(pid(), 'SIGCONT');
       await removeContainers();
       await end(pid(), 'SIGTERM');
@@ -103,7 +112,7 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
   };
 
   const engine: PrivateEngine = {
-    host, directory, pid, start,
+    host, directory, pid, running, start,
     kill9: () => end(pid(), 'SIGKILL'),
     signal: (signal) => void process.kill(pid(), signal),
     [Symbol.asyncDispose]: dispose,

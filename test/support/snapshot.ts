@@ -60,9 +60,11 @@ export const takeSnapshot = async (kernel: KernelUnderTest, options: { readonly 
   const own = await containersOf(kernel.homeId(), host);
   const uids = new Set(own.map(({ Labels }) => Number(Labels['kerneld.uid'])));
   // What exists is read before the engine is asked, so that a container made meanwhile is no stray.
+  const { DockerRootDir } = await engineApi<{ readonly DockerRootDir: string }>('GET', '/info', host);
+  // Other engines of this machine may share its mount namespace.
   const merged = readFileSync(`/proc/${engineProcesses(host).dockerd}/mounts`, 'utf8').split('\n').flatMap((line) => {
     const at = line.split(' ')[1] ?? '';
-    return at.endsWith('/merged') ? [at] : [];
+    return at.startsWith(`${DockerRootDir}/`) && at.endsWith('/merged') ? [at] : [];
   });
   const all = await engineApi<{ Id: string }[]>('GET', '/containers/json?all=1', host);
   const overlays = await overlaysOf(all.map(({ Id }) => Id), host);

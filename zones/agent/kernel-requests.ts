@@ -1,5 +1,6 @@
 /** What the agent asks the kernel: hello and the user bus. */
 import { fromErrorBody, KernelError } from '../../Kernel/contract/errors.ts';
+import { REQUEST_FRAMES } from '../link/budget.machine.ts';
 import { encodeValue, type WireLimits } from './encode-value.ts';
 
 export type KernelRequests = {
@@ -48,12 +49,12 @@ export const createKernelRequests = (options: {
       frames = 0;
       bytes = 0;
     }
-    if (frames + 1 > framesPerSecond / 2 || bytes + frameBytes > bytesPerSecond / 2) {
+    if (frames + REQUEST_FRAMES > framesPerSecond / 2 || bytes + frameBytes > bytesPerSecond / 2) {
       throw new KernelError('LIMIT_EXCEEDED', 'too many messages a second', {
         retryAfterMs: Math.ceil(windowStartMs + WINDOW_MS - nowMs),
       });
     }
-    frames += 1;
+    frames += REQUEST_FRAMES;
     bytes += frameBytes;
   };
 

@@ -72,7 +72,7 @@ export const planInstanceSpec = (
 };
 
 /** Raised when the engine is told something else for the same specification (zones/docker/create-body.plan.ts). */
-const SPEC_VERSION = 1;
+const SPEC_VERSION = 2;
 
 /** Both are made smaller in proportion when they are too large for the class of the module. */
 const fitTmpfs = (memoryBytes: number, tmpBytes: number, moduleTmpBytes: number) => {

@@ -8,6 +8,11 @@
  */
 export const BUDGET_WINDOW_MS = 1000;
 export const BUDGET_STRIKES = 3;
+/**
+ * What a request or notification counts as, in frames: it is checked, carried out and perhaps answered, ten times the
+ * work of a frame that is dropped. At one frame each, requests alone could fill a core within the budget.
+ */
+export const REQUEST_FRAMES = 10;
 
 export type BudgetLimits = { readonly framesPerSecond: number; readonly bytesPerSecond: number };
 
@@ -25,7 +30,8 @@ export type BudgetState = {
 
 export type BudgetEvent =
   | { readonly kind: 'bytesReceived'; readonly bytes: number }
-  | { readonly kind: 'unsolicitedFrame'; readonly bytes: number }
+  /** `frames`: what it counts as; 1 when left out. */
+  | { readonly kind: 'unsolicitedFrame'; readonly bytes: number; readonly frames?: number }
   | { readonly kind: 'windowEnded' };
 
 /** `pause`: read nothing until `untilMs`, then send `windowEnded`. `resume`: read on. */
@@ -93,7 +99,7 @@ export const stepBudget = (
       return judge(
         {
           ...current,
-          unsolicitedFrames: current.unsolicitedFrames + 1,
+          unsolicitedFrames: current.unsolicitedFrames + (event.frames ?? 1),
           unsolicitedBytes: current.unsolicitedBytes + event.bytes,
         },
         limits,

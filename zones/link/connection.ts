@@ -12,7 +12,7 @@ import { OUTPUT_RESERVE_BYTES, outputCostBytes } from '../../Kernel/contract/wir
 import { AGENT_REQUESTS, outputParamsSchema, type AgentRequestName } from '../../Kernel/contract/wire/agent.schema.ts';
 import { CANCEL_METHOD, encodeError, type RequestFrame } from '../../Kernel/contract/wire/jsonrpc.schema.ts';
 import { createAgentRequests } from './agent-requests.ts';
-import { newBudget, stepBudget, type BudgetEvent } from './budget.machine.ts';
+import { newBudget, REQUEST_FRAMES, stepBudget, type BudgetEvent } from './budget.machine.ts';
 import { parseFrame, type Frame } from './frame.ts';
 import { judgeHello, notHello } from './hello.verdict.ts';
 import type { InstanceLink, LinkHandlers, LinkLimits } from './link.ts';
@@ -161,7 +161,7 @@ export const createConnection = (ws: WebSocket, socket: Socket, options: Connect
     const { request } = frame;
     // Output is asked for by credit, which bounds its lines and bytes more tightly than the budget.
     if (greeted && request.method === 'output' && request.id === undefined) return takeOutput(request.params);
-    account({ kind: 'unsolicitedFrame', bytes: text.length });
+    account({ kind: 'unsolicitedFrame', bytes: text.length, frames: REQUEST_FRAMES });
     if (ended) return;
     if (!greeted) return greet(request);
     if (request.method === 'hello') return violate(new KernelError('PROTOCOL', 'the instance said hello twice'));

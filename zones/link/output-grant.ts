@@ -8,6 +8,9 @@ export type OutputGrant = {
   readonly spend: (costBytes: number) => boolean;
 };
 
+/** The rate may be raised while a grant is waited for. */
+const ASK_AGAIN_MS = 1_000;
+
 export const createOutputGrant = (
   options: Omit<CreditLimits, 'bytesPerSecond'> & {
     /** Asked for at each grant, so that a reload of the configuration holds at once. */
@@ -32,7 +35,7 @@ export const createOutputGrant = (
     if (grantBytes > 0) options.notify('output.credit', { bytes: grantBytes });
     if (againInMs === null) return;
     waiting = true;
-    options.timers.after(againInMs, () => {
+    options.timers.after(Math.min(againInMs, ASK_AGAIN_MS), () => {
       waiting = false;
       give();
     });

@@ -12,6 +12,11 @@ const RECONNECT_MS = 500;
 /** Pings in a row that must fail before the engine counts as away. */
 const MISSES_ALLOWED = 2;
 
+/** A ping costs the engine nothing: one that hangs shows long before the limit of other requests. */
+const pingLimitMs = ({ pingIntervalMs, timeoutMs }: EngineConfig): number =>
+  Math.min(timeoutMs, Math.max(2 * pingIntervalMs, MIN_PING_LIMIT_MS));
+const MIN_PING_LIMIT_MS = 1_000;
+
 export type EngineStatus = {
   readonly state: 'reachable' | 'unreachable' | 'unknown';
   readonly facts: EngineFacts | null;
@@ -66,13 +71,16 @@ export const watchEngine = (ports: {
     while (!connection.signal.aborted) {
       await sleep(ports.settings().pingIntervalMs, connection.signal);
       if (connection.signal.aborted) return;
+      const limitMs = pingLimitMs(ports.settings());
       try {
-        await engine.ping(AbortSignal.any([connection.signal, AbortSignal.timeout(ports.settings().timeoutMs)]));
+        await engine.ping(AbortSignal.any([connection.signal, AbortSignal.timeout(limitMs)]));
         misses = 0;
       } catch (thrown) {
         misses += 1;
         if (misses < MISSES_ALLOWED || connection.signal.aborted) continue;
-        setUnreachable(toKernelError(thrown).message);
+        const { code, message } = toKernelError(thrown);
+        // Given up by the limit above: then the engine hangs, and no error of its own says so.
+        setUnreachable(code === 'CANCELLED' ? `${misses} pings in a row had no answer within ${limitMs} ms` : message);
         connection.abort();
       }
     }
@@ -84,9 +92,8 @@ export const watchEngine = (ports: {
     ended.signal.addEventListener('abort', stop, { once: true });
     let asking: Promise<void> = Promise.resolve();
     try {
-      const facts = await engine.facts(
-        AbortSignal.any([connection.signal, AbortSignal.timeout(ports.settings().timeoutMs)]),
-      );
+      // Bounded by the engine client, which says what was not answered in time.
+      const facts = await engine.facts(connection.signal);
       asking = keepAsking(connection);
       const onOpen = (): void => {
         status = { state: 'reachable', facts, reason: null };

@@ -3,7 +3,7 @@
  * clears what belongs to nothing. Level-triggered: the first look after a start and every later sweep are the same.
  */
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { HomeId, InstanceId, ModuleName, ZoneName } from '../../Kernel/contract/ids.ts';
 import type { ContainerFacts } from '../../Kernel/contract/ports.ts';
 import type { InstancePorts } from '../instance/instance.ports.ts';
@@ -75,7 +75,12 @@ export const reconcileZone = async (
     if (action.kind === 'adopt') adopt(ports, action.facts, action.record);
     else await removeOrphan(ports, action.facts, action.reason, signal);
   }
-  for (const file of damaged) await rm(file, { force: true });
+  // A record that was being written when the directory was read looks damaged too: its instance is known by now.
+  const known = ports.known();
+  for (const file of damaged) {
+    const [id = ''] = basename(file).split('.');
+    if (!known.has(id as InstanceId)) await rm(file, { recursive: true, force: true });
+  }
   const removed = new Set(actions.flatMap((action) => (action.kind === 'remove' ? [action.facts.container] : [])));
   const present = new Set<string>(ports.known());
   for (const facts of containers)

@@ -5,6 +5,7 @@
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import type { Clock } from '../../Kernel/contract/ports.ts';
 import type { Instance } from '../instance/instance.ports.ts';
+import type { UnitState } from '../../Kernel/core/watchdog/unit.machine.ts';
 import type { Unit } from '../unit/unit.runner.ts';
 import type { DesiredModule, ValueIssue } from './desired.ts';
 
@@ -16,7 +17,12 @@ const MAX_ISSUES_SHOWN = 8;
 
 export type CallOptions = { readonly timeoutMs?: number | undefined; readonly signal: AbortSignal };
 
-export type RoutedModule = { readonly desired: DesiredModule; readonly units: readonly Unit[] };
+export type RoutedModule = {
+  readonly desired: DesiredModule;
+  readonly units: readonly Unit[];
+  /** Its zone is on its way up: what does not run yet is about to. */
+  readonly zoneComing: boolean;
+};
 
 export type Router = {
   /**
@@ -60,7 +66,7 @@ const leastLoaded = (units: readonly Unit[]): Instance | null => {
 };
 
 /** Why there is nothing to wait for; null: an instance may come. */
-const hopeless = ({ desired, units }: RoutedModule): KernelError | null => {
+const hopeless = ({ desired, units, zoneComing }: RoutedModule): KernelError | null => {
   const states = units.map((unit) => unit.state());
   if (states.length > 0 && states.every((state) => state.kind === 'quarantined')) {
     const reason = units[0]?.reason() ?? 'it failed too often';
@@ -68,7 +74,9 @@ const hopeless = ({ desired, units }: RoutedModule): KernelError | null => {
       remedy: `Fix the module, then: kernelctl module restart ${desired.name}`,
     });
   }
-  if (states.every((state) => state.kind === 'stopped' || state.kind === 'stopping' || state.kind === 'quarantined')) {
+  const staysAway = (state: UnitState): boolean =>
+    state.kind === 'quarantined' || state.kind === 'stopped' || (state.kind === 'stopping' && !state.restart);
+  if (!zoneComing && states.every(staysAway)) {
     return new KernelError('MODULE_UNAVAILABLE', `${desired.name} is stopped, or zone ${desired.zone} is`, {
       retryAfterMs: 1_000,
     });

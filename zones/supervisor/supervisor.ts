@@ -83,7 +83,10 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
   const find = (module: string): (RoutedModule & { readonly zone: ZoneRuntime }) | null => {
     for (const zone of zones.values()) {
       const desired = zone.desired().get(module as ModuleName);
-      if (desired !== undefined) return { zone, desired, units: zone.units().get(desired.name) ?? [] };
+      if (desired === undefined) continue;
+      const state = zone.state();
+      const zoneComing = state.kind === 'starting' || (state.kind === 'stopping' && state.restart);
+      return { zone, desired, units: zone.units().get(desired.name) ?? [], zoneComing };
     }
     return null;
   };

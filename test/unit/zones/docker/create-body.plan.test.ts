@@ -118,6 +118,7 @@ describe('planCreateBody', () => {
           "kerneld.uid": "210007",
           "kerneld.zone": "sandbox",
         },
+        "NetworkDisabled": true,
         "OpenStdin": false,
         "Tty": false,
         "User": "210007:210007",
