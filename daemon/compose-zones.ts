@@ -38,7 +38,14 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
   const buses = new Map<ZoneName, UserBus>(
     ZONE_NAMES.map((zone) => [zone, createUserBus({ limits: () => config().bus, clock })]),
   );
+  const openLink = createOpenLink({
+    clock,
+    random,
+    log,
+    outputBytesPerSecond: () => config().logs.module.bytesPerSecond,
+  });
   const preparation = createZonePreparation({
+    openLink,
     home,
     engine,
     clock,
@@ -57,7 +64,7 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
     uids,
     clock,
     log,
-    openLink: createOpenLink({ clock, random, log, outputBytesPerSecond: () => config().logs.module.bytesPerSecond }),
+    openLink,
     records: openInstanceRecords(paths.recordsDir),
     instancesDir: paths.instancesDir,
     busOf: (zone) => buses.get(zone)!,

@@ -67,7 +67,11 @@ const watchFaults = (kernel: Kernel, supervisor: Supervisor, zone: ZoneName): vo
   else kernel.send({ kind: 'faultCleared', key });
   const engine = supervisor.engine();
   if (engine.state === 'unreachable')
-    kernel.send({ kind: 'faultRaised', key: 'engine', reason: engine.reason ?? 'it does not answer' });
+    kernel.send({
+      kind: 'faultRaised',
+      key: 'engine',
+      reason: `${engine.reason ?? 'it does not answer'} (kernelctl doctor says what to do)`,
+    });
   else kernel.send({ kind: 'faultCleared', key: 'engine' });
 };
 

@@ -15,6 +15,8 @@ const LOW_MEMORY_BYTES = 256 * 1024 * 1024;
 /** Wall clocks before this program was written are wrong. */
 const EARLIEST_WALL_MS = Date.UTC(2026, 0, 1);
 const MIB = 1024 * 1024;
+/** An engine that hangs must not keep whoever asks what is wrong waiting. */
+const ENGINE_LIMIT_MS = 5_000;
 
 const ok = (name: string, observed: string): Check => ({ name, status: 'ok', observed, remedy: null });
 const warning = (name: string, observed: string, remedy: string): Check => ({
@@ -41,9 +43,19 @@ export type DoctorPorts = {
   readonly uidConflicts: () => Promise<readonly string[]>;
 };
 
+const engineRemedy = (thrown: unknown, hangs: boolean): string => {
+  if (hangs) return 'The engine runs but hangs: look at its log, then start it again. With live-restore its instances go on.';
+  const { cause } = toKernelError(thrown);
+  if ((cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') {
+    return 'Add the user that runs the kernel to the group that owns the socket of the engine; that group equals root.';
+  }
+  return 'scripts/engine start brings up an engine; DOCKER_HOST names another.';
+};
+
 const checkEngine = async ({ engine, engineHost }: DoctorPorts, signal: AbortSignal): Promise<Check[]> => {
+  const limit = AbortSignal.timeout(ENGINE_LIMIT_MS);
   try {
-    const facts = await engine.facts(signal);
+    const facts = await engine.facts(AbortSignal.any([signal, limit]));
     return [
       ok('engine', `${facts.version} (API ${facts.apiVersion}) at ${engineHost}`),
       facts.seccomp
@@ -69,13 +81,8 @@ const checkEngine = async ({ engine, engineHost }: DoctorPorts, signal: AbortSig
           ),
     ];
   } catch (thrown) {
-    return [
-      failed(
-        'engine',
-        toKernelError(thrown).message,
-        'scripts/engine start brings up an engine; DOCKER_HOST names another.',
-      ),
-    ];
+    const observed = limit.aborted ? `no answer within ${ENGINE_LIMIT_MS} ms at ${engineHost}` : toKernelError(thrown).message;
+    return [failed('engine', observed, engineRemedy(thrown, limit.aborted))];
   }
 };
 
@@ -91,7 +98,7 @@ const checkZones = ({ supervisor }: DoctorPorts): Check[] =>
     if (probe !== null && !probe.passed)
       return failed(name, held, `kernelctl zone inspect ${zone.zone} names what was not refused.`);
     if (state.kind === 'failed')
-      return failed(name, `${state.code}: ${state.reason}`, `kernelctl zone restart ${zone.zone}`);
+      return failed(name, `${state.code}: ${state.reason}`, state.remedy ?? `kernelctl zone restart ${zone.zone}`);
     if (state.kind === 'ready') return ok(name, `ready, ${held}, image ${zone.blueprint()?.image ?? 'none'}`);
     return warning(name, `${state.kind}, ${held}`, `kernelctl zone inspect ${zone.zone}`);
   });

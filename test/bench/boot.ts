@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClock } from '../../daemon/adapters/clock.ts';
 import { createDockerEngine } from '../../zones/docker/docker-engine.ts';
+import type { ImageStore } from '../../zones/docker/image-store.ts';
 import { bundleAgent } from '../../zones/image/agent-bundle.ts';
 import { IMAGE_REPOSITORY } from '../../zones/image/layout.plan.ts';
 import { ensureZoneImage } from '../../zones/image/zone-image.ts';
@@ -16,7 +17,10 @@ import { median } from './statistics.ts';
 import { greeter, readyInstances, startSubject } from './subject.ts';
 
 const BOOTS = 5;
-const ADOPTED = 50;
+/** Fifty instances, installed a few at a time: fifty starts at once would only measure how the machine chokes. */
+const MODULES = 10;
+const INSTANCES_EACH = 5;
+const ADOPTED = MODULES * INSTANCES_EACH;
 const ADOPTIONS = 3;
 const GOAL_MS = 1_000;
 const POLL_MS = 5;
@@ -78,11 +82,10 @@ const timeImageBuild = async (): Promise<number> => {
   const clock = createClock();
   const engine = createDockerEngine({ host: ENGINE_HOST, clock, log, requestTimeoutMs: BUILD_TIMEOUT_MS });
   const tag = `${IMAGE_REPOSITORY}-bench:${randomBytes(6).toString('hex')}`;
-  const images = {
+  const images: ImageStore = {
     ...engine.images,
     has: () => Promise.resolve(false),
-    import: (_: string, ...rest: [NodeJS.ReadableStream, number, AbortSignal]) =>
-      engine.images.import(tag, ...(rest as Parameters<typeof engine.images.import> extends [unknown, ...infer R] ? R : never)),
+    import: (_, ...rest) => engine.images.import(tag, ...rest),
   };
   const startedMs = performance.now();
   try {
@@ -90,7 +93,16 @@ const timeImageBuild = async (): Promise<number> => {
       bundleAgent({ entry, projectDirectory: PROJECT, cacheDirectory, signal });
     const [agent, probe] = [await bundle('zones/agent/main.ts'), await bundle('zones/probe/probe.ts')];
     await ensureZoneImage(
-      { images, nodePath: process.execPath, agent, probe, cacheDirectory, clock, log, buildTimeoutMs: BUILD_TIMEOUT_MS },
+      {
+        images,
+        nodePath: process.execPath,
+        agent,
+        probe,
+        cacheDirectory,
+        clock,
+        log,
+        buildTimeoutMs: BUILD_TIMEOUT_MS,
+      },
       signal,
     );
     return performance.now() - startedMs;
@@ -107,7 +119,10 @@ export const benchBoot = async (): Promise<Row[]> => {
   // Also the warm-up: image, caches of bundles and compiled code are there afterwards.
   await using kernel = await startSubject();
   await timeBoots(kernel, boots, own, floor);
-  await kernel.install(greeter('greeter', ADOPTED));
+  for (let i = 1; i <= MODULES; i += 1) {
+    await kernel.install(greeter(`greeter-${i}`, INSTANCES_EACH));
+    await readyInstances(kernel, i * INSTANCES_EACH);
+  }
   const adoptions = await timeAdoptions(kernel);
   const imageMs = await timeImageBuild();
   const bootMs = median(boots);

@@ -73,7 +73,11 @@ export const startExecPeer = async (): Promise<ExecPeer> => {
   return {
     exec: async (command) => {
       const startedMs = performance.now();
-      const made = await post(`/containers/${container}/exec`, { AttachStdout: true, AttachStderr: true, Cmd: command });
+      const made = await post(`/containers/${container}/exec`, {
+        AttachStdout: true,
+        AttachStderr: true,
+        Cmd: command,
+      });
       const { Id } = JSON.parse(made) as { Id: string };
       const output = await post(`/exec/${Id}/start`, { Detach: false, Tty: false });
       const { ExitCode } = await engineApi<{ ExitCode: number | null }>('GET', `/exec/${Id}/json`);

@@ -32,7 +32,7 @@ export const row = ({ p99 = null, beside = null, goal = null, ...rest }: RowInpu
   goal,
 });
 
-const times = (factor: number): string => `${factor.toFixed(2)}x`;
+const times = (factor: number): string => `${factor < 0.1 ? factor.toPrecision(2) : factor.toFixed(2)}x`;
 
 /** Reached when `value` is at most `limit`. */
 export const atMost = (text: string, value: number, limit: number): Goal => ({
@@ -77,6 +77,11 @@ export const renderTable = (rows: readonly Row[]): string => {
   const all = [HEAD, ...cells];
   const widths = HEAD.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0)));
   return all
-    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 };

@@ -1,5 +1,6 @@
 /** The kernel that is measured: the real one, in a home of its own. */
-import { eventually, startKernel, type KernelUnderTest, type TestModule } from '../support/kernel.ts';
+import { join } from 'node:path';
+import { eventually, PROJECT, startKernel, type KernelUnderTest, type TestModule } from '../support/kernel.ts';
 
 /** What a user gets by default, but for room for fifty instances of the smallest class. */
 const CONFIG = `apiVersion: kerneld/v1
@@ -9,8 +10,9 @@ zones:
   sandbox: { memory: 1GiB, instance: { memory: 64MiB, tmp: 8MiB, moduleTmp: 8MiB } }
 `;
 
+/** By the launcher that users start, with its flags; it replaces itself, so the pid is that of kerneld. */
 export const startSubject = (env: NodeJS.ProcessEnv = {}): Promise<KernelUnderTest> =>
-  startKernel({ config: CONFIG, env });
+  startKernel({ config: CONFIG, env, through: ['/bin/sh', '-c', 'exec "$0"', join(PROJECT, 'scripts/kerneld')] });
 
 /** As the sample module: one small schema each way, which the kernel checks. */
 export const greeter = (name: string, instances: number, zone: 'stable' | 'sandbox' = 'stable'): TestModule => ({

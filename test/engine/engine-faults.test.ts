@@ -14,13 +14,13 @@ const rows = async (kernel: KernelUnderTest) => (await kernel.status()).zones.fl
 const identities = async (kernel: KernelUnderTest): Promise<string[]> =>
   (await rows(kernel)).map(({ module, id, pid, restarts, state }) => `${module} ${id} ${pid} ${restarts} ${state}`).sort();
 
-const noticed = (kernel: KernelUnderTest, timeoutMs: number): Promise<true> =>
+const noticed = (kernel: KernelUnderTest, timeoutMs: number): Promise<boolean> =>
   eventually('the kernel says that the engine is away', async () => {
     const { mode, reason, engine } = await kernel.status();
     return engine.state === 'unreachable' && mode === 'degraded' && reason?.includes('engine') === true;
   }, timeoutMs);
 
-const recovered = (kernel: KernelUnderTest): Promise<true> =>
+const recovered = (kernel: KernelUnderTest): Promise<boolean> =>
   eventually('the fault is cleared', async () => {
     const { mode, reason, engine, zones } = await kernel.status();
     return engine.state === 'reachable' && mode === 'running' && reason === null && zones.every(({ state }) => state === 'ready');

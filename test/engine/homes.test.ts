@@ -1,7 +1,7 @@
 /** Homes: one kernel each, none in another's way, and a clear word where one cannot be used. */
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { containersOf, ENGINE_HOST, eventually, fastConfig, procStatus, PROJECT, run, startKernel, type CommandResult, type KernelUnderTest } from '../support/kernel.ts';
@@ -21,7 +21,10 @@ const withTmpfs = async (options: string, body: (directory: string) => Promise<v
   const mounted = await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory]);
   expect(mounted).toMatchObject({ status: 0 });
   try {
-    await body(directory);
+    // Below the mount point, which cannot be removed while it is one.
+    const home = join(directory, 'h');
+    mkdirSync(home);
+    await body(home);
   } finally {
     await run('umount', ['-l', directory]);
     rmSync(directory, { recursive: true, force: true });
@@ -109,7 +112,7 @@ describe('one home', () => {
 
   it('on a read-only file system is refused with what to do', async () => {
     await withTmpfs('size=4m', async (directory) => {
-      await run('mount', ['-o', 'remount,ro', directory]);
+      expect(await run('mount', ['-o', 'remount,ro', dirname(directory)])).toMatchObject({ status: 0 });
       const ended = await kerneld(directory);
       expect(ended.status).toBe(1);
       expect(ended.stdout + ended.stderr).toContain('STATE_UNUSABLE');
@@ -188,7 +191,7 @@ describe('one home', () => {
 
 describe('two homes on one engine', () => {
   it('share a range of uids and nothing else', async () => {
-    const range = fastConfig().replace('drainTimeout: 3s', 'drainTimeout: 3s\n  uidRange: { first: 211000, last: 211011 }');
+    const range = fastConfig().replace('drainTimeout: 3s', 'drainTimeout: 3s\n  uidRange: { first: 211000, last: 211127 }');
     await using left = await startKernel({ config: range });
     await using right = await startKernel({ config: range });
     expect(left.homeId()).not.toBe(right.homeId());

@@ -230,7 +230,6 @@ export const full = () => new Promise((resolve) => {
         expect(most).toBeLessThanOrEqual(PIDS);
         return most > PIDS - 16 || ((await unitOf('bomb', 'stable'))?.restarts ?? 0) > 0;
       });
-      console.log('DBG bomb', most, JSON.stringify(await unitOf('bomb', 'stable')));
       expect(most).toBeGreaterThan(11);
     });
     unnoticed(report);

@@ -37,6 +37,16 @@ const instanceOf = async (kernel: KernelUnderTest, module: string): Promise<stri
   return (await rows(kernel)).find((row) => row.module === module)!.id;
 };
 
+/** Asks without a pause, since handover takes but some hundred milliseconds. */
+const atHandover = async (kernel: KernelUnderTest): Promise<void> => {
+  const untilMs = performance.now() + 20_000;
+  for (;;) {
+    const mode = await kernel.status().then((status) => status.mode, () => 'not yet');
+    if (mode === 'handover') return;
+    if (mode === 'running' || performance.now() > untilMs) throw new Error(`handover was not seen; the mode is ${mode}`);
+  }
+};
+
 const createContainer = (name: string, body: unknown): Promise<string> =>
   new Promise((resolve, reject) => {
     const outgoing = request(
@@ -154,17 +164,26 @@ describe('kill -9 of the kernel', () => {
     await kernel.kill9();
     if (which === 'with instances to make') for (const { Id } of await containersOf(kernel.homeId())) await engineApi('POST', `/containers/${Id}/kill`);
     await kernel.start({ awaitUp: false });
-    let mode = '';
-    const untilMs = performance.now() + 20_000;
-    while (mode !== 'handover' && performance.now() < untilMs) {
-      mode = await kernel.status().then((status) => status.mode, () => 'not yet');
-      if (mode === 'running') break;
-    }
-    expect(mode).toBe('handover');
+    await atHandover(kernel);
     await kernel.kill9();
     await kernel.start();
     await settled(kernel, 2);
     if (which === 'with instances to adopt') expect(await identities(kernel)).toEqual(before);
+  });
+});
+
+describe('SIGTERM at handover', () => {
+  it('ends what was about to be adopted', async () => {
+    await using kernel = await startKernel();
+    await kernel.install(counterModule('one', { zone: 'stable' }));
+    await kernel.install(counterModule('two', { zone: 'sandbox' }));
+    await settled(kernel, 2);
+    await kernel.kill9();
+    await kernel.start({ awaitUp: false });
+    await atHandover(kernel);
+    expect(await kernel.terminate()).toBe(0);
+    expect(await containersOf(kernel.homeId())).toEqual([]);
+    expect(await kernel.snapshot()).toMatchObject({ containers: 0, directories: 0, records: 0, mounts: 0, sockets: 0 });
   });
 });
 

@@ -8,13 +8,13 @@ import { PROJECT, eventually, fastConfig, procStatus, startKernel, type KernelUn
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const MAX_FILE = 64 * KIB;
+const MAX_FILE = 256 * KIB;
 const FILES = 3;
 
 let kernel: KernelUnderTest;
 const directory = (module: string): string => join(kernel.home, 'state/logs/modules', module);
 beforeAll(async () => {
-  kernel = await startKernel({ config: fastConfig(`logs: { module: { maxFile: 64KiB, files: ${FILES}, bytesPerSecond: 4MiB } }\n`) });
+  kernel = await startKernel({ config: fastConfig(`logs: { module: { maxFile: 256KiB, files: ${FILES}, bytesPerSecond: 4MiB } }\n`) });
   await kernel.install({
     name: 'speaker',
     code: `import { writeSync } from 'node:fs';
@@ -30,13 +30,21 @@ export const speak = (_, ctx) => {
 };
 export const say = ({ text }) => { console.log(text); };
 export const raw = () => { try { writeSync(1, 'x'.repeat(1024)); return 'written'; } catch (error) { return error.code; } };
-export const flood = ({ lines, bytes }) => { for (let n = 0; n < lines; n += 1) console.log(String(n).padEnd(bytes, 'x')); };
+export const flood = async ({ lines, bytes, pauseMs = 0 }) => {
+  for (let n = 0; n < lines; n += 1) {
+    console.log(String(n).padEnd(bytes, 'x'));
+    if (pauseMs > 0 && n % 50 === 0) await sleep(pauseMs);
+  }
+};
 /** Prints on a timer, call or no call. */
 let timer;
-export const chatter = ({ everyMs, bytes }) => {
+export const chatter = ({ everyMs, bytes, count }) => {
   clearInterval(timer);
   let n = 0;
-  if (everyMs > 0) timer = setInterval(() => console.log(('tick ' + n++ + ' ').padEnd(bytes, '.')), everyMs);
+  timer = setInterval(() => {
+    if (n === count) return clearInterval(timer);
+    console.log(('tick ' + n++ + ' ').padEnd(bytes, '.'));
+  }, everyMs);
 };
 export const pour = async ({ mebibytes }) => {
   const text = ('y'.repeat(1023) + '\\n').repeat(1024);
@@ -129,14 +137,15 @@ describe('what a module prints', () => {
   });
 
   it('is rotated: old lines go, the disk stays bounded, the newest are there', async () => {
-    await kernel.call('speaker', 'flood', { lines: 600, bytes: 1_000 });
+    // Slowly enough for nothing to be dropped.
+    await kernel.call('speaker', 'flood', { lines: 1_000, bytes: 1_000, pauseMs: 25 });
     const lines = await settle();
     const files = readdirSync(directory('speaker'));
     expect(files.length).toBe(FILES);
     const sizes = files.map((name) => statSync(join(directory('speaker'), name)).size);
     for (const size of sizes) expect(size).toBeLessThanOrEqual(MAX_FILE + 20 * KIB);
     expect(lines.at(-1)!.text).toBe(`mark ${marks}`);
-    expect(lines.at(-2)!.text).toMatch(/^599x/);
+    expect(lines.at(-2)!.text).toMatch(/^999x/);
     expect(lines.some(({ text }) => text.startsWith('by console.log'))).toBe(false);
   });
 
@@ -153,7 +162,7 @@ describe('what a module prints', () => {
 describe('while the kernel is away', () => {
   it('what was said meanwhile is there afterwards, in order and once', async () => {
     const pid = await kernel.instancePid('speaker');
-    await kernel.call('speaker', 'chatter', { everyMs: 20, bytes: 20 });
+    await kernel.call('speaker', 'chatter', { everyMs: 20, bytes: 20, count: 100_000 });
     await eventually('it chatters', async () => (await logs(1))[0]?.text.startsWith('tick'));
     const killedAt = new Date().toISOString();
     await kernel.kill9();
@@ -172,11 +181,12 @@ describe('while the kernel is away', () => {
   });
 
   it('too much of it is dropped, oldest first, and counted', async () => {
-    await kernel.call('speaker', 'chatter', { everyMs: 1, bytes: 4_000 });
+    // Four times what the ring holds, said before the next kernel is there.
+    await kernel.call('speaker', 'chatter', { everyMs: 1, bytes: 4_000, count: 250 });
     await kernel.kill9();
     await kernel.start();
-    await kernel.call('speaker', 'chatter', { everyMs: 0, bytes: 0 });
-    const lines = await settle();
+    await eventually('the last of it arrived', async () => (await logs(5)).some(({ text }) => text.startsWith('tick 249 ')));
+    const lines = await logs();
     const notice = lines.findLast(({ stream, text }) => stream === 'kernel' && /bytes of output were dropped/.test(text));
     expect(Number.parseInt(notice!.text, 10)).toBeGreaterThan(50 * KIB);
   });

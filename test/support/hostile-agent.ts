@@ -133,9 +133,11 @@ const attacks: Readonly<Record<Attack, () => Promise<unknown>>> = {
     }),
 };
 
-const attack = ATTACKS[Math.round(Number((({ blocks, bsize }) => blocks * bsize)(statfsSync('/tmp'))) / MIB) - 1];
+const { blocks, bsize } = statfsSync('/tmp');
+const attack = ATTACKS[Math.round((blocks * bsize) / MIB) - 1];
 // Keeps the process for as long as the kernel lets it.
 setInterval(() => {}, 1_000_000);
+// An attack goes on whatever the kernel does to its connection.
 process.on('uncaughtException', () => {});
 process.on('unhandledRejection', () => {});
 if (attack !== undefined) await attacks[attack]();

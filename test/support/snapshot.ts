@@ -45,7 +45,7 @@ const descriptorsOf = (pid: number): Record<string, number> => {
       // Closed meanwhile.
     }
   }
-  return Object.fromEntries(Object.entries(counts).toSorted());
+  return Object.fromEntries(Object.entries(counts).toSorted(([a], [b]) => a.localeCompare(b)));
 };
 
 type Inspected = { readonly GraphDriver: { readonly Data: Readonly<Record<string, string>> | null } };

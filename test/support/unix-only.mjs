@@ -55,7 +55,7 @@ filter.forEach(([operation, yes, no, value], at) => {
 });
 const program = Buffer.alloc(16);
 program.writeUInt16LE(filter.length, 0);
-program.writeBigUInt64LE(BigInt(getRawPointer(code)), 8);
+program.writeBigUInt64LE(getRawPointer(code), 8);
 
 const { functions } = dlopen(null, { prctl: { arguments: ['i32', 'u64', 'u64', 'u64', 'u64'], return: 'i32' } });
 const set = (option, ...args) => {
@@ -63,7 +63,7 @@ const set = (option, ...args) => {
   if (functions.prctl(option, second, third, 0n, 0n) !== 0) throw new Error(`prctl ${option} failed`);
 };
 set(PR_SET_NO_NEW_PRIVS, 1n);
-set(PR_SET_SECCOMP, BigInt(SECCOMP_MODE_FILTER), BigInt(getRawPointer(program)));
+set(PR_SET_SECCOMP, BigInt(SECCOMP_MODE_FILTER), getRawPointer(program));
 
 const [path, ...args] = process.argv.slice(2);
 process.execve(path, [path, ...args], process.env);

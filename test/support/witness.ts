@@ -30,7 +30,11 @@ const quantile = (sorted: readonly number[], share: number): number =>
 /** Installs the witness into a zone, and keeps one connection for its calls. */
 export const startWitness = async (kernel: KernelUnderTest, zone: 'stable' | 'sandbox'): Promise<Witness> => {
   await kernel.install({ name: 'witness', zone, code: 'export const echo = (value) => value;', functions: { echo: {} } });
-  await kernel.instancePid('witness');
+  try {
+    await kernel.instancePid('witness');
+  } catch (error) {
+    throw new Error(`the witness did not start; kerneld said:\n${kernel.output().slice(-4_000)}`, { cause: error });
+  }
   const client = await connect({ socketPath: kernel.operatorSocket });
 
   return {

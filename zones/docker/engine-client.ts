@@ -1,9 +1,10 @@
 /** One bounded way to ask the engine: every request has a deadline, ends with its signal and fails with a closed code. */
 import { Agent } from 'node:http';
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { Clock } from '../../Kernel/contract/ports.ts';
 import { httpStatusOf, toEngineError } from './engine-error.ts';
+import { loadDockerode } from './load-dockerode.ts';
 
 export type EngineClient = {
   /**
@@ -31,9 +32,10 @@ export type EngineClientOptions = {
 export const createEngineClient = ({ socketPath, clock, requestTimeoutMs }: EngineClientOptions): EngineClient => {
   // No keep-alive: after a restart of the engine a kept connection is dead, and the first request on it
   // would report an engine that runs as gone. A new Unix connection costs about 50 us.
-  // `new Docker` reads DOCKER_HOST and its TLS settings from the environment unless told all of this.
+  const Dockerode = loadDockerode();
+  // Its constructor reads DOCKER_HOST and its TLS settings from the environment unless told all of this.
   const settings = { socketPath, protocol: 'http' as const, agent: new Agent({ keepAlive: false }) };
-  const docker = new Docker(settings);
+  const docker = new Dockerode(settings);
 
   const request = async <T>(wanted: EngineRequest<T>, signal: AbortSignal): Promise<T | null> => {
     const limitMs = wanted.timeoutMs ?? requestTimeoutMs;

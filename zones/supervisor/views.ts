@@ -22,7 +22,7 @@ export const zoneReason = (state: ZoneState): string | null => {
     case 'stopping':
       return state.reason;
     case 'failed':
-      return `${state.code}: ${state.reason}`;
+      return `${state.code}: ${state.reason}${state.remedy === null ? '' : ` (${state.remedy})`}`;
   }
 };
 

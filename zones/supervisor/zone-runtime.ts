@@ -64,6 +64,8 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
   const ended = new AbortController();
   let blueprint: ZoneBlueprint | null = null;
   let probe: ProbeReport | null = null;
+  /** The latest preparation; never rejects, and ends within `lifecycle.componentTimeout`. */
+  let preparing: Promise<void> = Promise.resolve();
   let cancelRetry = (): void => undefined;
 
   const changed = (): void => ports.onChange(zone);
@@ -78,6 +80,7 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
     config: ports.config,
     report: ports.report,
     blueprint: () => blueprint,
+    serves: () => serves(),
     onChange: changed,
   });
 
@@ -135,12 +138,15 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
         attempt,
         code: error.code,
         reason: error.message,
+        remedy: error.remedy ?? null,
         retry: error.code !== 'ISOLATION_INCOMPLETE',
       });
     }
   };
 
   const drainUnits = async (attempt: number): Promise<void> => {
+    // A stop that comes while the zone starts: what is about to be adopted must be there to be stopped.
+    await preparing;
     const all = units.all();
     for (const unit of all) unit.stop();
     await Promise.all(all.map((unit) => unit.stopped()));
@@ -150,7 +156,7 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
   const execute = (effect: ZoneEffect): void => {
     switch (effect.kind) {
       case 'prepare':
-        void prepare(effect.attempt);
+        preparing = prepare(effect.attempt);
         return;
       case 'openUnits':
         return openUnits();

@@ -20,6 +20,8 @@ export type ZoneUnitsPorts = {
   readonly report: Report;
   readonly desired: ReadonlyMap<ModuleName, DesiredModule>;
   readonly blueprint: () => ZoneBlueprint | null;
+  /** Image and probe are in order: user code may start. */
+  readonly serves: () => boolean;
   readonly onChange: () => void;
 };
 
@@ -89,6 +91,8 @@ export const createZoneUnits = (ports: ZoneUnitsPorts): ZoneUnits => {
         onChange: ports.onChange,
         policy: () => ports.config().restart,
         makeInstance: ({ restarts }, owner) => {
+          // An adopted instance may end before the probe of this start has passed: until then nothing new starts.
+          if (!ports.serves()) throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is not ready for ${name}`);
           const { module, spec } = wanted(name);
           admit(spec);
           const id = parseInstanceId(`i-${ports.random.hex(6)}`);

@@ -5,14 +5,16 @@ import { dirname, join, resolve } from 'node:path';
 import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import { parseInstanceId, ZONE_NAMES, type HomeId, type InstanceId, type ZoneName } from '../../Kernel/contract/ids.ts';
-import type { Clock, EnginePort, Log, Random } from '../../Kernel/contract/ports.ts';
+import type { Clock, ContainerSpec, EnginePort, Log, Random } from '../../Kernel/contract/ports.ts';
 import type { ImageStore } from '../docker/image-store.ts';
 import { bundleAgent } from '../image/agent-bundle.ts';
 import { ensureZoneImage, sweepZoneImages } from '../image/zone-image.ts';
 import { instanceDirectory, makeInstanceDirectory } from '../instance/launch-container.ts';
-import type { InstancePorts } from '../instance/instance.ports.ts';
+import type { InstancePorts, SpecTemplate } from '../instance/instance.ports.ts';
+import type { OpenLink } from '../link/link.ts';
 import type { UidLeases } from '../instance/uid-leases.ts';
 import { planInstanceSpec } from '../instance-spec/instance-spec.plan.ts';
+import { acceptRuntime } from '../probe/accept-runtime.ts';
 import { runProbe } from '../probe/run-probe.ts';
 import { checkUidRange } from '../uids/host-uids.ts';
 import type { UidClaim } from '../uids/uid-lease.verdict.ts';
@@ -24,6 +26,8 @@ const BUILD_TIMEOUT_MS = 120_000;
 const OLD_IMAGE_MS = 24 * 3_600_000;
 const PROBE_TIMEOUT_MS = 15_000;
 const UID_ATTEMPTS = 8;
+/** The runtime that all of this was made for; any other is tried out first. */
+const NATIVE_RUNTIME = 'runc';
 
 export type PrepareZonePorts = {
   readonly home: HomeId;
@@ -32,6 +36,7 @@ export type PrepareZonePorts = {
   readonly random: Random;
   readonly log: Log;
   readonly uids: UidLeases;
+  readonly openLink: OpenLink;
   readonly claims: () => Promise<readonly UidClaim[]>;
   readonly config: () => EffectiveConfig;
   /** The installed program: where `zones/`, `config/` and the lock file are. */
@@ -154,6 +159,33 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparationP
     checkUidRange(ports.config().instances.uidRange, await ports.claims(), facts);
   };
 
+  /** Runs something in a container that is the zone's own in everything, and belongs to no module. */
+  const throwaway = async <T>(
+    template: SpecTemplate,
+    signal: AbortSignal,
+    run: (spec: ContainerSpec) => Promise<T>,
+  ): Promise<T> => {
+    const instance = parseInstanceId(`i-${ports.random.hex(6)}`);
+    probing.add(instance);
+    try {
+      const directory = await makeInstanceDirectory(ports.instancesDir, instance);
+      for (let attempt = 1; ; attempt += 1) {
+        const uid = await ports.uids.lease(signal);
+        try {
+          const result = await run({ ...template, instance, uid, directory });
+          ports.uids.release(uid);
+          return result;
+        } catch (thrown) {
+          ports.uids.lost(uid);
+          if (toKernelError(thrown).code !== 'UID_UNAVAILABLE' || attempt >= UID_ATTEMPTS) throw thrown;
+        }
+      }
+    } finally {
+      probing.delete(instance);
+      await rm(instanceDirectory(ports.instancesDir, instance), { recursive: true, force: true });
+    }
+  };
+
   return {
     probing: () => probing,
     restoreImage: async (image, signal) => {
@@ -195,29 +227,21 @@ export const createZonePreparation = (ports: PrepareZonePorts): ZonePreparationP
       };
     },
     probe: async (blueprint, signal) => {
-      const instance = parseInstanceId(`i-${ports.random.hex(6)}`);
-      probing.add(instance);
-      try {
-        const directory = await makeInstanceDirectory(ports.instancesDir, instance);
-        for (let attempt = 1; ; attempt += 1) {
-          const uid = await ports.uids.lease(signal);
-          try {
-            const spec = { ...blueprint.template({}), instance, uid, directory };
-            const report = await runProbe(
-              { engine: ports.engine, clock: ports.clock, spec, timeoutMs: PROBE_TIMEOUT_MS },
-              signal,
-            );
-            ports.uids.release(uid);
-            return report;
-          } catch (thrown) {
-            ports.uids.lost(uid);
-            if (toKernelError(thrown).code !== 'UID_UNAVAILABLE' || attempt >= UID_ATTEMPTS) throw thrown;
-          }
-        }
-      } finally {
-        probing.delete(instance);
-        await rm(instanceDirectory(ports.instancesDir, instance), { recursive: true, force: true });
+      const template = blueprint.template({});
+      if (template.runtime !== NATIVE_RUNTIME) {
+        const limits = ports.config().wire.agent;
+        const accept = {
+          engine: ports.engine,
+          openLink: ports.openLink,
+          clock: ports.clock,
+          limits,
+          timeoutMs: PROBE_TIMEOUT_MS,
+        };
+        await throwaway(template, signal, (spec) => acceptRuntime(accept, spec, signal));
       }
+      return throwaway(template, signal, (spec) =>
+        runProbe({ engine: ports.engine, clock: ports.clock, spec, timeoutMs: PROBE_TIMEOUT_MS }, signal),
+      );
     },
   };
 };

@@ -20,7 +20,13 @@ export type ZoneState =
   /** Serves, but not all of it: each key names what is amiss. */
   | { readonly kind: 'degraded'; readonly attempt: number; readonly faults: Readonly<Record<string, string>> }
   | { readonly kind: 'stopping'; readonly attempt: number; readonly restart: boolean; readonly reason: string }
-  | { readonly kind: 'failed'; readonly attempt: number; readonly code: ErrorCode; readonly reason: string };
+  | {
+      readonly kind: 'failed';
+      readonly attempt: number;
+      readonly code: ErrorCode;
+      readonly reason: string;
+      readonly remedy: string | null;
+    };
 
 export type ZoneEvent =
   | { readonly kind: 'startRequested' }
@@ -32,6 +38,7 @@ export type ZoneEvent =
       readonly attempt: number;
       readonly code: ErrorCode;
       readonly reason: string;
+      readonly remedy: string | null;
       readonly retry: boolean;
     }
   | { readonly kind: 'retryElapsed'; readonly attempt: number }
@@ -129,7 +136,13 @@ export const stepZone = (state: ZoneState, event: ZoneEvent): ZoneDecision => {
     case 'prepareFailed':
       return state.kind === 'starting' && state.attempt === event.attempt
         ? {
-            state: { kind: 'failed', attempt: state.attempt, code: event.code, reason: event.reason },
+            state: {
+              kind: 'failed',
+              attempt: state.attempt,
+              code: event.code,
+              reason: event.reason,
+              remedy: event.remedy,
+            },
             effects: event.retry ? [{ kind: 'setRetry', attempt: state.attempt }] : [],
             reason: event.reason,
           }

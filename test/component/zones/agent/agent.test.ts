@@ -512,7 +512,7 @@ describe('the user bus', () => {
 
 describe('a module that publishes without pause', () => {
   it('is refused in its own process, and its instance lives on', async () => {
-    const { bench } = await connected({ limits: { framesPerSecond: 50, bytesPerSecond: 100_000 } });
+    const { bench } = await connected({ limits: { framesPerSecond: 500, bytesPerSecond: 100_000 } });
     await using _ = bench;
     await assign(
       bench.link,

@@ -28,6 +28,11 @@ describe('stepBudget', () => {
     expect(run([...burst(300, 30), [1000, { kind: 'windowEnded' }]])).toEqual(['300 pause', '1000 resume']);
   });
 
+  it('counts a frame that costs more as more', () => {
+    expect(run([[0, { ...frame, frames: 10 }], [1, frame]])).toEqual(['1 pause']);
+    expect(run([[0, { ...frame, frames: 9 }], [1, frame]])).toEqual([]);
+  });
+
   it('takes three windows over budget in a row for a violation', () => {
     expect(
       run([

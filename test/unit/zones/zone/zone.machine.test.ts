@@ -13,8 +13,8 @@ const eventsIn = (state: ZoneState): ZoneEvent[] =>
   [state.attempt, state.attempt - 1]
     .flatMap((attempt): ZoneEvent[] => [
       { kind: 'prepared', attempt },
-      { kind: 'prepareFailed', attempt, code: 'ENGINE_UNREACHABLE', reason: 'away', retry: true },
-      { kind: 'prepareFailed', attempt, code: 'ISOLATION_INCOMPLETE', reason: 'open', retry: false },
+      { kind: 'prepareFailed', attempt, code: 'ENGINE_UNREACHABLE', reason: 'away', remedy: null, retry: true },
+      { kind: 'prepareFailed', attempt, code: 'ISOLATION_INCOMPLETE', reason: 'open', remedy: 'close it', retry: false },
       { kind: 'retryElapsed', attempt },
       { kind: 'drained', attempt },
     ])
