@@ -62,9 +62,11 @@ export type Composed = {
 const watchFaults = (kernel: Kernel, supervisor: Supervisor, zone: ZoneName): void => {
   const state = supervisor.zones.get(zone)!.state();
   const key = `zone ${zone}`;
+  // On its way somewhere: what ailed it is not over yet, and not proven either.
+  const settled = state.kind !== 'starting' && state.kind !== 'stopping';
   if (state.kind === 'failed' || state.kind === 'degraded')
     kernel.send({ kind: 'faultRaised', key, reason: zoneReason(state) ?? state.kind });
-  else kernel.send({ kind: 'faultCleared', key });
+  else if (settled) kernel.send({ kind: 'faultCleared', key });
   const engine = supervisor.engine();
   if (engine.state === 'unreachable')
     kernel.send({

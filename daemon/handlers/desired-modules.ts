@@ -70,6 +70,7 @@ const desiredOf = (module: InstalledModule, store: ModuleStore, values: unknown)
     configDigest: digestOfValues(values),
     functions: functionsOf(module),
     bus: manifest.bus,
+    health: manifest.health,
     loadPayload: async () => {
       const artifact = await store.load(slots.active.digest);
       // The metadata goes along: with it the agent checks that the files are what the digest names.

@@ -44,7 +44,8 @@ export type DoctorPorts = {
 };
 
 const engineRemedy = (thrown: unknown, hangs: boolean): string => {
-  if (hangs) return 'The engine runs but hangs: look at its log, then start it again. With live-restore its instances go on.';
+  if (hangs)
+    return 'The engine runs but hangs: look at its log, then start it again. With live-restore its instances go on.';
   const { cause } = toKernelError(thrown);
   if ((cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') {
     return 'Add the user that runs the kernel to the group that owns the socket of the engine; that group equals root.';
@@ -81,7 +82,9 @@ const checkEngine = async ({ engine, engineHost }: DoctorPorts, signal: AbortSig
           ),
     ];
   } catch (thrown) {
-    const observed = limit.aborted ? `no answer within ${ENGINE_LIMIT_MS} ms at ${engineHost}` : toKernelError(thrown).message;
+    const observed = limit.aborted
+      ? `no answer within ${ENGINE_LIMIT_MS} ms at ${engineHost}`
+      : toKernelError(thrown).message;
     return [failed('engine', observed, engineRemedy(thrown, limit.aborted))];
   }
 };

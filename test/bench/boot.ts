@@ -1,7 +1,6 @@
 /** `boot`: from the start of the process to both zones ready; adoption of fifty instances; one build of the image. */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClock } from '../../daemon/adapters/clock.ts';
 import { createDockerEngine } from '../../zones/docker/docker-engine.ts';

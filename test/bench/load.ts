@@ -16,11 +16,11 @@ export type LoadAnswer =
   | { readonly kind: 'failed'; readonly message: string };
 
 const sequential = async (act: () => Promise<unknown>, count: number): Promise<LoadAnswer> => {
-  const samplesMs = new Array<number>(count);
+  const samplesMs: number[] = [];
   for (let i = 0; i < count; i += 1) {
     const startedMs = performance.now();
     await act();
-    samplesMs[i] = performance.now() - startedMs;
+    samplesMs.push(performance.now() - startedMs);
   }
   return { kind: 'samples', samplesMs };
 };

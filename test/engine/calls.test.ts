@@ -1,5 +1,6 @@
 /** Calls end to end: deadlines, cancellation, load, size, and what happens when the instance goes meanwhile. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KernelError } from '../../Kernel/contract/errors.ts';
 import { eventually, startKernel, type KernelUnderTest } from '../support/kernel.ts';
 
 let kernel: KernelUnderTest;
@@ -33,7 +34,11 @@ export const once = async ({ first }) => { if (process.uptime() < 0) return; awa
 export const ping = () => 'pong';
 export const exit = () => process.exit(3);`;
   await kernel.install({ name: 'mortal', code: dies, functions: { hang: {}, ping: {}, once: {}, exit: {} } });
-  await kernel.install({ name: 'repeatable', code: dies, functions: { once: { idempotent: true }, exit: { idempotent: true }, ping: {} } });
+  await kernel.install({
+    name: 'repeatable',
+    code: dies,
+    functions: { once: { idempotent: true }, exit: { idempotent: true }, ping: {} },
+  });
 });
 afterAll(async () => {
   await kernel?.[Symbol.asyncDispose]();
@@ -46,6 +51,7 @@ const seen = (key: string, state: string): Promise<NonNullable<Seen>> =>
     const found = await look(key);
     return found?.state === state ? found : null;
   });
+const codeOf = (error: unknown): string => (error instanceof KernelError ? error.code : String(error));
 const begun = (module: string, name: string, params: unknown = {}) => {
   const answer = kernel.call(module, name, params);
   answer.catch(() => undefined);
@@ -61,7 +67,9 @@ const inFlight = (count: number) =>
 describe('a deadline', () => {
   it('ends the call for the caller and aborts ctx.signal inside', async () => {
     const began = performance.now();
-    await expect(kernel.call('caller', 'wait', { key: 'late', ms: 30_000 }, 250)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(kernel.call('caller', 'wait', { key: 'late', ms: 30_000 }, 250)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     expect(performance.now() - began).toBeLessThan(1_500);
     const inside = await seen('late', 'aborted');
     expect(['DEADLINE_EXCEEDED', 'CANCELLED']).toContain(inside.reason);
@@ -70,23 +78,38 @@ describe('a deadline', () => {
 
   it('from the manifest is an upper bound that a caller may shorten, never lengthen', async () => {
     const began = performance.now();
-    await expect(kernel.call('caller', 'bounded', { key: 'upper', ms: 30_000 }, 20_000)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(kernel.call('caller', 'bounded', { key: 'upper', ms: 30_000 }, 20_000)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     expect(performance.now() - began).toBeLessThan(1_500);
     expect((await seen('upper', 'aborted')).deadlineInMs).toBeLessThanOrEqual(300);
-    await expect(kernel.call('caller', 'bounded', { key: 'lower', ms: 30_000 }, 60)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(kernel.call('caller', 'bounded', { key: 'lower', ms: 30_000 }, 60)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     expect((await seen('lower', 'aborted')).deadlineInMs).toBeLessThanOrEqual(60);
   });
 
   it('is told by kernelctl with its code, and exit 1', async () => {
-    const { status, stdout } = await kernel.ctl(['module', 'call', 'caller', 'wait', '{"key":"cli","ms":30000}', '--timeout', '200ms', '--json']);
+    const { status, stdout } = await kernel.ctl([
+      'module',
+      'call',
+      'caller',
+      'wait',
+      '{"key":"cli","ms":30000}',
+      '--timeout',
+      '200ms',
+      '--json',
+    ]);
     expect(status).toBe(1);
-    expect(JSON.parse(stdout).error.code).toBe('DEADLINE_EXCEEDED');
+    expect((JSON.parse(stdout) as { error: { code: string } }).error.code).toBe('DEADLINE_EXCEEDED');
     expect((await seen('cli', 'aborted')).state).toBe('aborted');
   });
 
   it('that passed leaves the instance in service', async () => {
     const pid = await kernel.instancePid('caller');
-    await expect(kernel.call('caller', 'wait', { key: 'again', ms: 5_000 }, 50)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(kernel.call('caller', 'wait', { key: 'again', ms: 5_000 }, 50)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
     expect(await kernel.call('caller', 'echo', 1)).toBe(1);
     expect(await kernel.instancePid('caller')).toBe(pid);
   });
@@ -96,7 +119,11 @@ describe('a cancelled call', () => {
   it('is aborted inside when the caller withdraws it', async () => {
     await using client = await kernel.client();
     const controller = new AbortController();
-    const answer = client.call('module.call', { module: 'caller', function: 'wait', params: { key: 'withdrawn', ms: 30_000 } }, { signal: controller.signal });
+    const answer = client.call(
+      'module.call',
+      { module: 'caller', function: 'wait', params: { key: 'withdrawn', ms: 30_000 } },
+      { signal: controller.signal },
+    );
     answer.catch(() => undefined);
     await seen('withdrawn', 'running');
     controller.abort();
@@ -106,7 +133,11 @@ describe('a cancelled call', () => {
 
   it('is aborted inside when the connection of the caller ends', async () => {
     const client = await kernel.client();
-    const answer = client.call('module.call', { module: 'caller', function: 'wait', params: { key: 'gone', ms: 30_000 } });
+    const answer = client.call('module.call', {
+      module: 'caller',
+      function: 'wait',
+      params: { key: 'gone', ms: 30_000 },
+    });
     answer.catch(() => undefined);
     await seen('gone', 'running');
     await client.close();
@@ -118,7 +149,9 @@ describe('a cancelled call', () => {
   });
 
   it('is aborted inside when kernelctl is interrupted', async () => {
-    const answer = kernel.ctl(['module', 'call', 'caller', 'wait', '{"key":"ctrl-c","ms":30000}'], { timeoutMs: 1_000 });
+    const answer = kernel.ctl(['module', 'call', 'caller', 'wait', '{"key":"ctrl-c","ms":30000}'], {
+      timeoutMs: 1_000,
+    });
     await seen('ctrl-c', 'running');
     await answer;
     expect(await seen('ctrl-c', 'aborted')).toMatchObject({ reason: 'CANCELLED' });
@@ -129,11 +162,17 @@ describe('many calls', () => {
   it('two hundred at once each get their own answer', async () => {
     await using client = await kernel.client();
     const answers = await Promise.all(
-      Array.from({ length: 200 }, (_, index) => client.call('module.call', { module: 'caller', function: 'echo', params: { index } })),
+      Array.from({ length: 200 }, (_, index) =>
+        client.call('module.call', { module: 'caller', function: 'echo', params: { index } }),
+      ),
     );
     expect(answers).toEqual(Array.from({ length: 200 }, (_, index) => ({ index })));
-    const posted = await Promise.all(Array.from({ length: 50 }, (_, index) => kernel.call('caller', 'echo', { index })));
-    expect(posted.map((answer) => (answer as { index: number }).index)).toEqual(Array.from({ length: 50 }, (_, index) => index));
+    const posted = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => kernel.call('caller', 'echo', { index })),
+    );
+    expect(posted.map((answer) => (answer as { index: number }).index)).toEqual(
+      Array.from({ length: 50 }, (_, index) => index),
+    );
   });
 
   it('a slow one holds up no other', async () => {
@@ -155,13 +194,19 @@ describe('size', () => {
 
   it('over the limit is refused, and the instance stays', async () => {
     const pid = await kernel.instancePid('caller');
-    await expect(kernel.call('caller', 'echo', 'x'.repeat(6 * 1024 * 1024))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
-    await expect(kernel.call('caller', 'echo', 'x'.repeat(18 * 1024 * 1024))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+    await expect(kernel.call('caller', 'echo', 'x'.repeat(6 * 1024 * 1024))).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    });
+    await expect(kernel.call('caller', 'echo', 'x'.repeat(18 * 1024 * 1024))).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    });
     const big = await kernel.call('caller', 'big', { bytes: 6 * 1024 * 1024 }).catch((error: unknown) => error);
     expect(big).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
     let deep: unknown = 1;
     for (let depth = 0; depth < 200; depth += 1) deep = [deep];
-    await expect(kernel.call('caller', 'echo', deep)).rejects.toMatchObject({ code: expect.stringMatching(/INVALID_(PARAMS|REQUEST)/) });
+    await expect(kernel.call('caller', 'echo', deep)).rejects.toMatchObject({
+      code: expect.stringMatching(/INVALID_(PARAMS|REQUEST)/),
+    });
     expect(await kernel.call('caller', 'echo', 1)).toBe(1);
     expect(await kernel.instancePid('caller')).toBe(pid);
   });
@@ -193,7 +238,7 @@ describe('when the instance goes', () => {
   it('a call that comes meanwhile waits for the next instance', async () => {
     const pid = await kernel.instancePid('mortal');
     process.kill(pid, 'SIGKILL');
-    const answers = await Promise.all(Array.from({ length: 20 }, () => kernel.call('mortal', 'ping').catch((error: { code: string }) => error.code)));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => kernel.call('mortal', 'ping').catch(codeOf)));
     // Those that had reached the old instance are lost; whoever came later is served.
     expect(answers.filter((answer) => answer !== 'pong' && answer !== 'INSTANCE_LOST')).toEqual([]);
     expect(await kernel.call('mortal', 'ping')).toBe('pong');
@@ -220,7 +265,7 @@ describe('when the instance goes', () => {
     let going = true;
     const outcomes: unknown[] = [];
     const caller = (async () => {
-      while (going) outcomes.push(await kernel.call('mortal', 'ping').catch((error: { code: string }) => error.code));
+      while (going) outcomes.push(await kernel.call('mortal', 'ping').catch(codeOf));
     })();
     await kernel.rpc('module.restart', { module: 'mortal' });
     await kernel.rpc('module.restart', { module: 'mortal' });
@@ -233,7 +278,10 @@ describe('when the instance goes', () => {
   it('calls during a zone restart are all served', async () => {
     const pid = await kernel.instancePid('mortal');
     const restarting = kernel.rpc('zone.restart', { zone: 'sandbox' });
-    await eventually('the old instance is gone', async () => !(await kernel.status()).zones[1]!.instances.some((row) => row.pid === pid && row.state === 'ready'));
+    await eventually(
+      'the old instance is gone',
+      async () => !(await kernel.status()).zones[1]!.instances.some((row) => row.pid === pid && row.state === 'ready'),
+    );
     expect(await kernel.call('mortal', 'ping')).toBe('pong');
     expect(await restarting).toMatchObject({ state: 'ready' });
   });
@@ -250,7 +298,10 @@ describe('when the instance goes', () => {
 
   it('calls are refused with advice while the zone is stopped, and served when it is back', async () => {
     await kernel.rpc('zone.stop', { zone: 'sandbox' });
-    await expect(kernel.call('mortal', 'ping')).rejects.toMatchObject({ code: 'MODULE_UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    await expect(kernel.call('mortal', 'ping')).rejects.toMatchObject({
+      code: 'MODULE_UNAVAILABLE',
+      retryAfterMs: expect.any(Number),
+    });
     await kernel.rpc('zone.start', { zone: 'sandbox' });
     expect(await kernel.call('mortal', 'ping')).toBe('pong');
   });
@@ -268,4 +319,5 @@ describe('when the instance goes', () => {
 });
 
 const restarts = async (module: string): Promise<number> =>
-  (await kernel.status()).zones.flatMap(({ instances }) => instances).find((row) => row.module === module)?.restarts ?? 0;
+  (await kernel.status()).zones.flatMap(({ instances }) => instances).find((row) => row.module === module)?.restarts ??
+  0;

@@ -2,7 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ENGINE_HOST, containersOf, engineApi, eventually, fastConfig, startKernel, type KernelUnderTest } from '../support/kernel.ts';
+import {
+  ENGINE_HOST,
+  containersOf,
+  engineApi,
+  eventually,
+  fastConfig,
+  startKernel,
+  type KernelUnderTest,
+} from '../support/kernel.ts';
 
 const MIB = 1024 * 1024;
 const GREETED = 'modules:\n  greeted: { config: { word: first } }\n';
@@ -40,20 +48,27 @@ const reload = async (from: string | RegExp, to: string): Promise<Change[]> => {
   expect(status, stdout).toBe(0);
   return (JSON.parse(stdout) as { changes: Change[] }).changes;
 };
-const said = (changes: readonly Change[]): unknown[] => changes.map(({ key, effect, applied }) => [key, effect, applied]);
-const shown = async (key: string): Promise<string | undefined> => (await kernel.rpc('config.show', {})).values.find((row) => row.key === key)?.value;
+const said = (changes: readonly Change[]): unknown[] =>
+  changes.map(({ key, effect, applied }) => [key, effect, applied]);
+const shown = async (key: string): Promise<string | undefined> =>
+  (await kernel.rpc('config.show', {})).values.find((row) => row.key === key)?.value;
 /** What the engine says of the container that runs a module. */
 const memoryOf = async (module: string): Promise<number> => {
   const { units, instances } = await kernel.rpc('zone.inspect', { zone: 'sandbox' });
   expect(units.length).toBeGreaterThan(0);
   const container = instances.find((row) => row.module === module)?.container;
-  const facts = await engineApi<{ HostConfig: { Memory: number } }>('GET', `/containers/${container}/json`, ENGINE_HOST);
+  const facts = await engineApi<{ HostConfig: { Memory: number } }>(
+    'GET',
+    `/containers/${container}/json`,
+    ENGINE_HOST,
+  );
   return facts.HostConfig.Memory;
 };
 const events = async (kind: string) => {
   await using client = await kernel.client();
   const found = [];
-  for await (const event of client.stream('event.follow', { follow: false, limit: 10_000 })) if (event.kind === kind) found.push(event);
+  for await (const event of client.stream('event.follow', { follow: false, limit: 10_000 }))
+    if (event.kind === kind) found.push(event);
   return found;
 };
 
@@ -62,7 +77,10 @@ describe('config check and show', () => {
     kernel.writeConfig(CONFIG.replace('initial: 50ms', 'initial: 70ms'));
     const { status, stdout } = await kernel.ctl(['config', 'check', '--json']);
     expect(status).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ ok: true, changes: [{ key: 'restart.backoff.initial', before: '50ms', after: '70ms', effect: 'live', applied: false }] });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: true,
+      changes: [{ key: 'restart.backoff.initial', before: '50ms', after: '70ms', effect: 'live', applied: false }],
+    });
     expect(await shown('restart.backoff.initial')).toBe('50ms');
   });
 
@@ -70,15 +88,25 @@ describe('config check and show', () => {
     const { stdout } = await kernel.ctl(['config', 'show', '--json']);
     const { values } = JSON.parse(stdout) as { values: { key: string; value: string; from: string }[] };
     const line = CONFIG.split('\n').findIndex((text) => text.includes('stableAfter')) + 1;
-    expect(values.find(({ key }) => key === 'restart.stableAfter')).toMatchObject({ value: '2s', from: expect.stringContaining(`:${line}`) });
+    expect(values.find(({ key }) => key === 'restart.stableAfter')).toMatchObject({
+      value: '2s',
+      from: expect.stringContaining(`:${line}`),
+    });
     expect(values.find(({ key }) => key === 'bus.queueLength')).toMatchObject({ value: '1000', from: 'default' });
   });
 
   it('check tells every mistake at once with line, column and what was meant, and exits with 1', async () => {
-    kernel.writeConfig(CONFIG.replace('drainTimeout: 3s', 'drainTimout: 3s').replace('initial: 50ms', 'initial: 50').replace('pool: { memory: 3GiB', 'pool: { memory: 1GiB'));
+    kernel.writeConfig(
+      CONFIG.replace('drainTimeout: 3s', 'drainTimout: 3s')
+        .replace('initial: 50ms', 'initial: 50')
+        .replace('pool: { memory: 3GiB', 'pool: { memory: 1GiB'),
+    );
     const { status, stdout } = await kernel.ctl(['config', 'check', '--json']);
     expect(status).toBe(1);
-    const { ok, issues } = JSON.parse(stdout) as { ok: boolean; issues: { line: number; column: number; path: string; suggestion?: string }[] };
+    const { ok, issues } = JSON.parse(stdout) as {
+      ok: boolean;
+      issues: { line: number; column: number; path: string; suggestion?: string }[];
+    };
     expect(ok).toBe(false);
     expect(issues.length).toBeGreaterThanOrEqual(3);
     expect(issues.find(({ suggestion }) => suggestion === 'drainTimeout')).toMatchObject({ line: 8, column: 3 });
@@ -98,7 +126,8 @@ describe('a reload', () => {
   it('applies a live key at once: the back-off of the next restart', async () => {
     // The second failure in a row waits: 20 s, where it waited 50 ms.
     expect(said(await reload('backoff: { initial: 50ms, max: 500ms', 'backoff: { initial: 20s, max: 20s'))).toEqual([
-      ['restart.backoff.initial', 'live', true], ['restart.backoff.max', 'live', true],
+      ['restart.backoff.initial', 'live', true],
+      ['restart.backoff.max', 'live', true],
     ]);
     const first = await kernel.instancePid('greeted');
     process.kill(first, 'SIGKILL');
@@ -117,12 +146,23 @@ describe('a reload', () => {
   });
 
   it('applies other live keys at once: call timeout, log level, output', async () => {
-    expect(said(await reload(/^instances:$/m, 'logs: { level: debug, module: { bytesPerSecond: 1MiB } }\ninstances:\n  callTimeout: 300ms'))).toEqual([
-      ['instances.callTimeout', 'live', true], ['logs.level', 'live', true], ['logs.module.bytesPerSecond', 'live', true],
+    expect(
+      said(
+        await reload(
+          /^instances:$/m,
+          'logs: { level: debug, module: { bytesPerSecond: 1MiB } }\ninstances:\n  callTimeout: 300ms',
+        ),
+      ),
+    ).toEqual([
+      ['instances.callTimeout', 'live', true],
+      ['logs.level', 'live', true],
+      ['logs.module.bytesPerSecond', 'live', true],
     ]);
     await expect(kernel.call('greeted', 'slow')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     await kernel.rpc('module.restart', { module: 'greeted' });
-    await eventually('debug lines are written', () => readFileSync(join(kernel.home, 'state/logs/kernel.log'), 'utf8').includes('"level":"debug"'));
+    await eventually('debug lines are written', () =>
+      readFileSync(join(kernel.home, 'state/logs/kernel.log'), 'utf8').includes('"level":"debug"'),
+    );
     kernel.writeConfig(CONFIG);
     await kernel.rpc('config.reload', {});
     expect(await kernel.call('greeted', 'slow')).toBe('slow');
@@ -131,7 +171,8 @@ describe('a reload', () => {
   it('gives out credit for output at the new rate, to instances that run already', async () => {
     await reload(/^instances:$/m, 'logs: { module: { bytesPerSecond: 1KiB } }\ninstances:');
     const pid = await kernel.instancePid('greeted');
-    const count = async () => JSON.parse((await kernel.ctl(['logs', 'greeted', '-n', '10000', '--json'])).stdout).length as number;
+    const count = async () =>
+      (JSON.parse((await kernel.ctl(['logs', 'greeted', '-n', '10000', '--json'])).stdout) as unknown[]).length;
     const before = await count();
     await kernel.call('greeted', 'flood', { lines: 300 });
     // Twice the window of 64 KiB goes at once, then a line a second.
@@ -169,7 +210,10 @@ describe('a reload', () => {
     await kernel.rpc('config.reload', {});
     // Replaced for any other reason does as well.
     process.kill(await kernel.instancePid('greeted'), 'SIGKILL');
-    await eventually('the values came with the next instance', async () => (await kernel.call('greeted', 'word')) === 'first');
+    await eventually(
+      'the values came with the next instance',
+      async () => (await kernel.call('greeted', 'word')) === 'first',
+    );
   });
 
   it('says that a key needs a restart, keeps the old value until then, and has the new one after it', async () => {
@@ -218,7 +262,7 @@ describe('a file that is not valid', () => {
     rmSync(file());
     const { status, stdout } = await kernel.ctl(['config', 'reload', '--json']);
     expect(status).toBe(1);
-    expect(JSON.parse(stdout).error.code).toMatch(/CONFIG_/);
+    expect((JSON.parse(stdout) as { error: { code: string } }).error.code).toMatch(/CONFIG_/);
     expect(await kernel.call('greeted', 'word')).toBe('first');
   });
 
@@ -226,7 +270,13 @@ describe('a file that is not valid', () => {
     writeFileSync(file(), CONFIG.replace('word: first', 'word: 7').replace('initial: 50ms', 'initial: 80ms'));
     const { status, stdout } = await kernel.ctl(['config', 'reload', '--json']);
     expect(status).toBe(1);
-    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'CONFIG_VALUES_INVALID', message: expect.stringContaining('/word'), details: { issues: [{ pointer: '/word' }] } } });
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: {
+        code: 'CONFIG_VALUES_INVALID',
+        message: expect.stringContaining('/word'),
+        details: { issues: [{ pointer: '/word' }] },
+      },
+    });
     expect(await shown('restart.backoff.initial')).toBe('50ms');
     expect(await kernel.call('greeted', 'word')).toBe('first');
   });
@@ -244,8 +294,14 @@ describe('a file that is not valid', () => {
 
     kernel.writeConfig(CONFIG.replace('word: first', 'word: 7'));
     await kernel.start();
-    expect((await kernel.status()).modules.find(({ name }) => name === 'greeted')).toMatchObject({ phase: 'broken', reason: expect.stringContaining('/word') });
-    await expect(kernel.call('greeted', 'word')).rejects.toMatchObject({ code: 'MODULE_UNAVAILABLE', message: expect.stringContaining('/word') });
+    expect((await kernel.status()).modules.find(({ name }) => name === 'greeted')).toMatchObject({
+      phase: 'broken',
+      reason: expect.stringContaining('/word'),
+    });
+    await expect(kernel.call('greeted', 'word')).rejects.toMatchObject({
+      code: 'MODULE_UNAVAILABLE',
+      message: expect.stringContaining('/word'),
+    });
     kernel.writeConfig(CONFIG);
     expect((await kernel.ctl(['config', 'reload'])).status).toBe(0);
     expect(await kernel.call('greeted', 'word')).toBe('first');

@@ -2,7 +2,14 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINE_HOST, containersOf, eventually, fastConfig, startKernel, type KernelUnderTest } from '../support/kernel.ts';
+import {
+  ENGINE_HOST,
+  containersOf,
+  eventually,
+  fastConfig,
+  startKernel,
+  type KernelUnderTest,
+} from '../support/kernel.ts';
 
 let kernel: KernelUnderTest;
 beforeAll(async () => {
@@ -14,10 +21,11 @@ afterAll(async () => {
   await kernel?.[Symbol.asyncDispose]();
 });
 
-const json = async (args: readonly string[]): Promise<{ status: number; value: any }> => {
+type Failure = { readonly error: { readonly code: string; readonly message: string } };
+const json = async (args: readonly string[]): Promise<{ status: number; value: unknown }> => {
   const { status, stdout, stderr } = await kernel.ctl([...args, '--json']);
   expect(stderr).toBe('');
-  return { status, value: JSON.parse(stdout) };
+  return { status, value: JSON.parse(stdout) as unknown };
 };
 const path = (name: string): string => join(kernel.home, 'sources', name);
 /** Writes a module into a directory; JSON is YAML. */
@@ -34,7 +42,9 @@ const write = (name: string, manifest: Record<string, unknown>, files: Record<st
   return directory;
 };
 const rows = async (module: string) =>
-  (await kernel.status()).zones.flatMap((zone) => zone.instances.map((row) => ({ ...row, zone: zone.name }))).filter((row) => row.module === module);
+  (await kernel.status()).zones
+    .flatMap((zone) => zone.instances.map((row) => ({ ...row, zone: zone.name })))
+    .filter((row) => row.module === module);
 const ready = (module: string, count: number) =>
   eventually(`${module} has ${count} instances, all ready`, async () => {
     const found = await rows(module);
@@ -45,14 +55,23 @@ describe('a module on its way to its zone', () => {
   it('is made by init, checked, packed, installed from the artifact, and answers', async () => {
     const directory = path('my-first');
     expect((await json(['module', 'init', directory])).value).toMatchObject({ module: 'my-first' });
-    expect(await json(['module', 'validate', directory])).toMatchObject({ status: 0, value: { ok: true, module: 'my-first' } });
+    expect(await json(['module', 'validate', directory])).toMatchObject({
+      status: 0,
+      value: { ok: true, module: 'my-first' },
+    });
     const file = path('my-first.kmod');
     const packed = await json(['module', 'pack', directory, '-o', file]);
     expect(packed).toMatchObject({ status: 0, value: { file, module: 'my-first', version: '1.0.0' } });
     const installed = await json(['module', 'install', file, '--zone', 'stable']);
     expect(installed).toMatchObject({
       status: 0,
-      value: { module: 'my-first', zone: 'stable', digest: packed.value.digest, signed: false, phase: 'running' },
+      value: {
+        module: 'my-first',
+        zone: 'stable',
+        digest: (packed.value as { digest: string }).digest,
+        signed: false,
+        phase: 'running',
+      },
     });
     const called = await kernel.ctl(['module', 'call', 'my-first', 'hello', '{"name":"Ada"}']);
     expect(called).toEqual({ status: 0, stdout: '{"greeting":"Hello, Ada"}\n', stderr: '' });
@@ -80,16 +99,23 @@ describe('a module on its way to its zone', () => {
       writeFileSync(path('broken.kmod'), broken);
       const { status, stdout } = await kernel.ctl(['module', 'install', path('broken.kmod'), '--json']);
       expect(status).toBe(1);
-      expect(['ARTIFACT_INVALID', 'DIGEST_MISMATCH', 'MODULE_INVALID']).toContain(JSON.parse(stdout).error.code);
+      expect(['ARTIFACT_INVALID', 'DIGEST_MISMATCH', 'MODULE_INVALID']).toContain(
+        (JSON.parse(stdout) as Failure).error.code,
+      );
     }
-    expect({ modules: (await kernel.status()).modules, store: readdirSync(join(kernel.home, 'state/store')) }).toEqual(before);
+    expect({ modules: (await kernel.status()).modules, store: readdirSync(join(kernel.home, 'state/store')) }).toEqual(
+      before,
+    );
   });
 
   it('is refused with file, line and column when its manifest is wrong', async () => {
     const directory = path('wrong');
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, 'index.mjs'), '');
-    writeFileSync(join(directory, 'module.yaml'), 'apiVersion: kerneld/v1\nname: wrong\nversion: 1.0.0\nentry: index.mjs\ninstnces: 2\n');
+    writeFileSync(
+      join(directory, 'module.yaml'),
+      'apiVersion: kerneld/v1\nname: wrong\nversion: 1.0.0\nentry: index.mjs\ninstnces: 2\n',
+    );
     const { status, stdout, stderr } = await kernel.ctl(['module', 'install', directory]);
     expect(status).toBe(1);
     expect(stdout + stderr).toMatch(/module\.yaml:5:1/);
@@ -100,27 +126,44 @@ describe('a module on its way to its zone', () => {
 
 describe('what a module may be written in', () => {
   it('runs TypeScript with its types stripped', async () => {
-    write('typed', { entry: 'index.ts', functions: { add: {} } }, {
-      'index.ts': `import { sum } from './sum.ts';
+    write(
+      'typed',
+      { entry: 'index.ts', functions: { add: {} } },
+      {
+        'index.ts': `import { sum } from './sum.ts';
 type Pair = { readonly a: number; readonly b: number };
 export async function add({ a, b }: Pair): Promise<number> { return sum(a, b) satisfies number; }`,
-      'sum.ts': 'export const sum = (a: number, b: number): number => a + b;',
-    });
+        'sum.ts': 'export const sum = (a: number, b: number): number => a + b;',
+      },
+    );
     expect((await json(['module', 'install', path('typed')])).status).toBe(0);
     expect(await kernel.call('typed', 'add', { a: 2, b: 3 })).toBe(5);
   });
 
   it('brings its npm dependencies along', async () => {
-    const directory = write('bundled', { functions: { shout: {} } }, {
-      'package.json': JSON.stringify({ name: 'bundled', type: 'module', dependencies: { 'tiny-shout': '1.0.0' } }),
-      'index.mjs': `import { shout as loud } from 'tiny-shout';
+    const directory = write(
+      'bundled',
+      { functions: { shout: {} } },
+      {
+        'package.json': JSON.stringify({ name: 'bundled', type: 'module', dependencies: { 'tiny-shout': '1.0.0' } }),
+        'index.mjs': `import { shout as loud } from 'tiny-shout';
 import once from 'tiny-common';
 export const shout = ({ text }) => loud(text) + once.mark;`,
-      'node_modules/tiny-shout/package.json': JSON.stringify({ name: 'tiny-shout', version: '1.0.0', type: 'module', exports: './main.js' }),
-      'node_modules/tiny-shout/main.js': 'export const shout = (text) => text.toUpperCase();',
-      'node_modules/tiny-common/package.json': JSON.stringify({ name: 'tiny-common', version: '1.0.0', main: 'main.js' }),
-      'node_modules/tiny-common/main.js': "module.exports = { mark: '!' };",
-    });
+        'node_modules/tiny-shout/package.json': JSON.stringify({
+          name: 'tiny-shout',
+          version: '1.0.0',
+          type: 'module',
+          exports: './main.js',
+        }),
+        'node_modules/tiny-shout/main.js': 'export const shout = (text) => text.toUpperCase();',
+        'node_modules/tiny-common/package.json': JSON.stringify({
+          name: 'tiny-common',
+          version: '1.0.0',
+          main: 'main.js',
+        }),
+        'node_modules/tiny-common/main.js': "module.exports = { mark: '!' };",
+      },
+    );
     expect((await json(['module', 'install', directory])).status).toBe(0);
     expect(await kernel.call('bundled', 'shout', { text: 'ada' })).toBe('ADA!');
   });
@@ -129,14 +172,16 @@ export const shout = ({ text }) => loud(text) + once.mark;`,
     const directory = write('lacking', {}, { 'index.mjs': "import 'no-such-package-at-all';" });
     const { status, stdout } = await kernel.ctl(['module', 'install', directory, '--json']);
     expect(status).toBe(1);
-    expect(JSON.parse(stdout).error.message).toContain('no-such-package-at-all');
+    expect((JSON.parse(stdout) as Failure).error.message).toContain('no-such-package-at-all');
   });
 });
 
 describe('what is declared is what holds', () => {
   beforeAll(async () => {
     const schema = {
-      type: 'object', additionalProperties: false, required: ['items'],
+      type: 'object',
+      additionalProperties: false,
+      required: ['items'],
       properties: { items: { type: 'array', items: { type: 'integer', minimum: 1 } } },
     };
     await kernel.install({
@@ -149,7 +194,12 @@ export const fail = () => { throw Object.assign(new Error('out of paper'), { cod
 export const odd = () => { throw 'only words'; };
 export const circle = () => { const it = {}; it.it = it; return it; };`,
       functions: {
-        good: { params: schema, result: schema }, bad: { result: schema }, none: {}, fail: {}, odd: {}, circle: {},
+        good: { params: schema, result: schema },
+        bad: { result: schema },
+        none: {},
+        fail: {},
+        odd: {},
+        circle: {},
       },
     });
   });
@@ -162,10 +212,16 @@ export const circle = () => { const it = {}; it.it = it; return it; };`,
   it('refuses parameters and results that do not fit, with a pointer to each', async () => {
     await expect(kernel.call('declared', 'good', { items: [1, 0, 'x'], more: 1 })).rejects.toMatchObject({
       code: 'INVALID_PARAMS',
-      context: { issues: expect.arrayContaining([expect.objectContaining({ pointer: '/items/1' }), expect.objectContaining({ pointer: '/items/2' })]) },
+      context: {
+        issues: expect.arrayContaining([
+          expect.objectContaining({ pointer: '/items/1' }),
+          expect.objectContaining({ pointer: '/items/2' }),
+        ]),
+      },
     });
     await expect(kernel.call('declared', 'bad')).rejects.toMatchObject({
-      code: 'RESULT_INVALID', context: { issues: [expect.objectContaining({ pointer: '/items/1' })] },
+      code: 'RESULT_INVALID',
+      context: { issues: [expect.objectContaining({ pointer: '/items/1' })] },
     });
     await expect(kernel.call('declared', 'circle')).rejects.toMatchObject({ code: 'RESULT_INVALID' });
     const { status, stdout, stderr } = await kernel.ctl(['module', 'call', 'declared', 'good', '{"items":[0]}']);
@@ -188,27 +244,44 @@ export const circle = () => { const it = {}; it.it = it; return it; };`,
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'MODULE_ERROR', message: 'out of paper' } });
     expect(stdout + stderr).not.toMatch(/index\.mjs|\bat |hidden/);
     // Its author finds the stack where the module's output is.
-    await eventually('the stack is in the log of the module', async () => (await kernel.ctl(['logs', 'declared'])).stdout.includes('index.mjs'));
+    await eventually('the stack is in the log of the module', async () =>
+      (await kernel.ctl(['logs', 'declared'])).stdout.includes('index.mjs'),
+    );
   });
 });
 
 describe('configuration values', () => {
   const schema = {
-    type: 'object', additionalProperties: false, required: ['word'],
+    type: 'object',
+    additionalProperties: false,
+    required: ['word'],
     properties: { word: { type: 'string' }, count: { type: 'integer', maximum: 5 } },
   };
   const code = `export const read = (_, ctx) => ctx.config;
 export const change = (_, ctx) => { 'use strict'; try { ctx.config.word = 'other'; return 'changed'; } catch (error) { return error.name; } };`;
 
   it('reach the module as ctx.config, frozen', async () => {
-    await kernel.install({ name: 'configured', code, functions: { read: {}, change: {} }, manifest: { config: schema } });
+    await kernel.install({
+      name: 'configured',
+      code,
+      functions: { read: {}, change: {} },
+      manifest: { config: schema },
+    });
     expect(await kernel.call('configured', 'read')).toEqual({ word: 'hello', count: 3 });
     expect(await kernel.call('configured', 'change')).toBe('TypeError');
   });
 
   it('that do not fit are refused at install, naming each by a pointer', async () => {
     await expect(
-      kernel.install({ name: 'configured', code, functions: { read: {}, change: {} }, manifest: { version: '1.1.0', config: { ...schema, properties: { ...schema.properties, count: { type: 'integer', maximum: 2 } } } } }),
+      kernel.install({
+        name: 'configured',
+        code,
+        functions: { read: {}, change: {} },
+        manifest: {
+          version: '1.1.0',
+          config: { ...schema, properties: { ...schema.properties, count: { type: 'integer', maximum: 2 } } },
+        },
+      }),
     ).rejects.toThrow(/CONFIG_VALUES_INVALID.*\/count/s);
     await expect(
       kernel.install({ name: 'unconfigured', code, functions: { read: {}, change: {} }, manifest: { config: schema } }),
@@ -235,7 +308,10 @@ export const ticks_ = () => ({ started, ticks });`,
     });
     expect(await kernel.call('ticker', 'ticks_')).toMatchObject({ started: true });
     const early = (await kernel.call('ticker', 'ticks_')) as { ticks: number };
-    await eventually('it goes on', async () => ((await kernel.call('ticker', 'ticks_')) as { ticks: number }).ticks > early.ticks + 3);
+    await eventually(
+      'it goes on',
+      async () => ((await kernel.call('ticker', 'ticks_')) as { ticks: number }).ticks > early.ticks + 3,
+    );
     const pid = await kernel.instancePid('ticker');
     expect((await json(['module', 'restart', 'ticker'])).status).toBe(0);
     expect(await kernel.instancePid('ticker')).not.toBe(pid);
@@ -252,10 +328,15 @@ export const ticks_ = () => ({ started, ticks });`,
 export const hello = () => process.uptime();`,
       functions: { hello: {} },
     });
-    const row = await eventually('it was restarted', async () => (await rows('tired')).find(({ restarts }) => restarts >= 1));
+    const row = await eventually('it was restarted', async () =>
+      (await rows('tired')).find(({ restarts }) => restarts >= 1),
+    );
     expect(row.module).toBe('tired');
     const unit = await eventually('its exit is known', async () =>
-      (await kernel.rpc('zone.inspect', { zone: 'sandbox' })).units.find(({ module, lastExit }) => module === 'tired' && lastExit !== null));
+      (await kernel.rpc('zone.inspect', { zone: 'sandbox' })).units.find(
+        ({ module, lastExit }) => module === 'tired' && lastExit !== null,
+      ),
+    );
     expect(unit.lastExit).toMatchObject({ cause: 'exited', exitCode: 70 });
     expect((await kernel.ctl(['logs', 'tired'])).stdout).toContain('tired of it');
     await json(['module', 'rm', 'tired']);
@@ -263,10 +344,17 @@ export const hello = () => process.uptime();`,
 
   it('that cannot even be imported are quarantined with the reason, and lifted by a good version', async () => {
     await kernel.install({ name: 'faulty', code: "throw new Error('no good at all');" });
-    const row = await eventually('it is quarantined', async () => (await kernel.status()).modules.find(({ name, phase }) => name === 'faulty' && phase === 'quarantined'));
+    const row = await eventually('it is quarantined', async () =>
+      (await kernel.status()).modules.find(({ name, phase }) => name === 'faulty' && phase === 'quarantined'),
+    );
     expect(row.reason).toContain('no good at all');
     await expect(kernel.call('declared', 'none')).resolves.toBeNull();
-    await kernel.install({ name: 'faulty', code: 'export const ok = () => 1;', functions: { ok: {} }, manifest: { version: '1.0.1' } });
+    await kernel.install({
+      name: 'faulty',
+      code: 'export const ok = () => 1;',
+      functions: { ok: {} },
+      manifest: { version: '1.0.1' },
+    });
     expect(await kernel.call('faulty', 'ok')).toBe(1);
   });
 });
@@ -274,7 +362,9 @@ export const hello = () => process.uptime();`,
 describe('changes of what runs', () => {
   it('spreads calls over all instances of a module', async () => {
     await kernel.install({
-      name: 'spread', manifest: { instances: 3 }, functions: { who: {} },
+      name: 'spread',
+      manifest: { instances: 3 },
+      functions: { who: {} },
       code: `import { randomUUID } from 'node:crypto';
 const id = randomUUID();
 export const who = async () => { await new Promise((resolve) => setTimeout(resolve, 30)); return id; };`,
@@ -289,17 +379,26 @@ export const who = async () => { await new Promise((resolve) => setTimeout(resol
   it('replaces the instances by those of a new version, and makes fewer when fewer are wanted', async () => {
     const before = (await ready('spread', 3)).map(({ pid }) => pid);
     await kernel.install({
-      name: 'spread', manifest: { instances: 1, version: '2.0.0' }, functions: { who: {} }, code: "export const who = () => 'two';",
+      name: 'spread',
+      manifest: { instances: 1, version: '2.0.0' },
+      functions: { who: {} },
+      code: "export const who = () => 'two';",
     });
     expect(await kernel.call('spread', 'who')).toBe('two');
     const after = await ready('spread', 1);
     expect(before).not.toContain(after[0]!.pid);
-    expect((await kernel.status()).modules.find(({ name }) => name === 'spread')).toMatchObject({ slots: { active: { version: '2.0.0' } } });
+    expect((await kernel.status()).modules.find(({ name }) => name === 'spread')).toMatchObject({
+      slots: { active: { version: '2.0.0' } },
+    });
   });
 
   it('moves a module to another zone, leaving nothing in the old one', async () => {
     expect((await rows('spread')).map(({ zone }) => zone)).toEqual(['sandbox']);
-    const directory = write('spread', { version: '2.0.1', functions: { who: {} } }, { 'index.mjs': "export const who = () => 'moved';" });
+    const directory = write(
+      'spread',
+      { version: '2.0.1', functions: { who: {} } },
+      { 'index.mjs': "export const who = () => 'moved';" },
+    );
     expect((await json(['module', 'install', directory, '--zone', 'stable'])).value).toMatchObject({ zone: 'stable' });
     expect(await kernel.call('spread', 'who')).toBe('moved');
     await eventually('only the stable zone has it', async () => {
@@ -309,18 +408,29 @@ export const who = async () => { await new Promise((resolve) => setTimeout(resol
     const back = await json(['module', 'install', directory, '--zone', 'sandbox']);
     expect(back.value).toMatchObject({ zone: 'sandbox' });
     expect(await kernel.call('spread', 'who')).toBe('moved');
-    await eventually('only the sandbox has it', async () => (await rows('spread')).map(({ zone }) => zone).join() === 'sandbox');
+    await eventually(
+      'only the sandbox has it',
+      async () => (await rows('spread')).map(({ zone }) => zone).join() === 'sandbox',
+    );
   });
 
   it('replaces the instance at module restart', async () => {
     const pid = await kernel.instancePid('declared');
-    expect(await json(['module', 'restart', 'declared'])).toMatchObject({ status: 0, value: { name: 'declared', phase: 'running' } });
+    expect(await json(['module', 'restart', 'declared'])).toMatchObject({
+      status: 0,
+      value: { name: 'declared', phase: 'running' },
+    });
     expect(await kernel.instancePid('declared')).not.toBe(pid);
     expect(await kernel.call('declared', 'none')).toBeNull();
   });
 
   it('removes a module without a trace: container, directory, record, files, output', async () => {
-    await kernel.install({ name: 'fleeting', code: "console.log('was here'); export const f = () => 1;", functions: { f: {} }, manifest: { instances: 2 } });
+    await kernel.install({
+      name: 'fleeting',
+      code: "console.log('was here'); export const f = () => 1;",
+      functions: { f: {} },
+      manifest: { instances: 2 },
+    });
     await ready('fleeting', 2);
     await eventually('its output is on disk', () => existsSync(join(kernel.home, 'state/logs/modules/fleeting')));
     const before = await kernel.snapshot();

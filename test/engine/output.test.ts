@@ -14,7 +14,9 @@ const FILES = 3;
 let kernel: KernelUnderTest;
 const directory = (module: string): string => join(kernel.home, 'state/logs/modules', module);
 beforeAll(async () => {
-  kernel = await startKernel({ config: fastConfig(`logs: { module: { maxFile: 256KiB, files: ${FILES}, bytesPerSecond: 4MiB } }\n`) });
+  kernel = await startKernel({
+    config: fastConfig(`logs: { module: { maxFile: 256KiB, files: ${FILES}, bytesPerSecond: 4MiB } }\n`),
+  });
   await kernel.install({
     name: 'speaker',
     code: `import { writeSync } from 'node:fs';
@@ -84,19 +86,28 @@ describe('what a module prints', () => {
       ['log', 'info', 'by ctx.log.info 42'],
       ['log', 'error', 'by ctx.log.error'],
     ]);
-    for (const line of lines) expect(line).toMatchObject({ module: 'speaker', instance, at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) });
+    for (const line of lines)
+      expect(line).toMatchObject({ module: 'speaker', instance, at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) });
     const { stdout } = await kernel.ctl(['logs', 'speaker']);
     expect(stdout).toContain('by ctx.log.info 42');
   });
 
   it('arrives live with -f, after the lines asked for', async () => {
-    const following = spawn(process.execPath, [join(PROJECT, 'daemon/kernelctl.mjs'), 'logs', 'speaker', '-f', '-n', '1', '--json'], {
-      env: { ...process.env, KERNELD_HOME: kernel.home },
-    });
+    const following = spawn(
+      process.execPath,
+      [join(PROJECT, 'daemon/kernelctl.mjs'), 'logs', 'speaker', '-f', '-n', '1', '--json'],
+      {
+        env: { ...process.env, KERNELD_HOME: kernel.home },
+      },
+    );
     let text = '';
     following.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
     const exited = new Promise<number | null>((resolve) => following.on('close', resolve));
-    const texts = (): string[] => text.split('\n').slice(0, -1).map((line) => (JSON.parse(line) as LogLine).text);
+    const texts = (): string[] =>
+      text
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => (JSON.parse(line) as LogLine).text);
     await eventually('the last line is there', () => texts().length === 1);
     expect(texts()).toEqual([`mark ${marks}`]);
     for (const word of ['one', 'two']) {
@@ -111,15 +122,18 @@ describe('what a module prints', () => {
   });
 
   it('never breaks a line, whatever characters it holds', async () => {
-    const hostile = 'red \u001B[31m\u001B]0;title\u0007 null \u0000 return\rforged {"at":"x"} \u2028 \u2029 \u0085 \u202E bidi "quoted" \\';
+    const hostile =
+      'red \u001B[31m\u001B]0;title\u0007 null \u0000 return\rforged {"at":"x"} \u2028 \u2029 \u0085 \u202E bidi "quoted" \\';
     await kernel.call('speaker', 'say', { text: `${hostile}\nsecond line` });
     const lines = (await settle()).map(({ text }) => text);
     const at = lines.findIndex((text) => text.startsWith('red '));
     expect(lines.slice(at, at + 2)).toEqual([hostile, 'second line']);
     // Each line of the files is one JSON document; and a terminal gets none of it raw.
-    for (const line of readFileSync(join(directory('speaker'), 'output.jsonl'), 'utf8').trimEnd().split('\n')) JSON.parse(line);
+    for (const line of readFileSync(join(directory('speaker'), 'output.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n'))
+      JSON.parse(line);
     const { stdout } = await kernel.ctl(['logs', 'speaker']);
-    // oxlint-disable-next-line no-control-regex
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u2028\u2029\u202E]/);
     expect(stdout.split('\n').filter((line) => line.startsWith('forged'))).toEqual([]);
   });
@@ -153,7 +167,9 @@ describe('what a module prints', () => {
     // More than the ring of the instance holds, faster than the log may grow.
     await kernel.call('speaker', 'flood', { lines: 3_000, bytes: 1_000 });
     const lines = await settle();
-    const dropped = lines.filter(({ stream, text }) => stream === 'kernel' && /bytes of output were dropped/.test(text));
+    const dropped = lines.filter(
+      ({ stream, text }) => stream === 'kernel' && /bytes of output were dropped/.test(text),
+    );
     expect(dropped.length).toBeGreaterThan(0);
     expect(dropped.reduce((sum, { text }) => sum + Number.parseInt(text, 10), 0)).toBeGreaterThan(MIB);
   });
@@ -185,9 +201,13 @@ describe('while the kernel is away', () => {
     await kernel.call('speaker', 'chatter', { everyMs: 1, bytes: 4_000, count: 250 });
     await kernel.kill9();
     await kernel.start();
-    await eventually('the last of it arrived', async () => (await logs(5)).some(({ text }) => text.startsWith('tick 249 ')));
+    await eventually('the last of it arrived', async () =>
+      (await logs(5)).some(({ text }) => text.startsWith('tick 249 ')),
+    );
     const lines = await logs();
-    const notice = lines.findLast(({ stream, text }) => stream === 'kernel' && /bytes of output were dropped/.test(text));
+    const notice = lines.findLast(
+      ({ stream, text }) => stream === 'kernel' && /bytes of output were dropped/.test(text),
+    );
     expect(Number.parseInt(notice!.text, 10)).toBeGreaterThan(50 * KIB);
   });
 });
@@ -213,7 +233,10 @@ describe('a flood', () => {
     most = Math.max(most, rss());
     expect(most - before).toBeLessThan(48 * MIB);
     expect(latencies.toSorted((a, b) => a - b)[Math.floor(latencies.length / 2)]).toBeLessThan(100);
-    const used = readdirSync(directory('speaker')).reduce((sum, name) => sum + statSync(join(directory('speaker'), name)).size, 0);
+    const used = readdirSync(directory('speaker')).reduce(
+      (sum, name) => sum + statSync(join(directory('speaker'), name)).size,
+      0,
+    );
     expect(used).toBeLessThan(FILES * (MAX_FILE + 20 * KIB));
     expect(lines.some(({ stream, text }) => stream === 'kernel' && /dropped/.test(text))).toBe(true);
     const { output } = (await kernel.rpc('kernel.diagnostics', {})) as { output: { waitingBytes: number } };

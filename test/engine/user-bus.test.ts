@@ -24,7 +24,16 @@ const functions = { listen: {}, say: {}, burst: {}, recall: {}, throwing: {}, su
 let kernel: KernelUnderTest;
 beforeAll(async () => {
   kernel = await startKernel({ config: config(LIMITS) });
-  const topics = ['news', 'news.local', 'kernel', 'instance.ready', 'x', 'y', 'z', 'a-topic-name-that-is-over-thirty-two-bytes'];
+  const topics = [
+    'news',
+    'news.local',
+    'kernel',
+    'instance.ready',
+    'x',
+    'y',
+    'z',
+    'a-topic-name-that-is-over-thirty-two-bytes',
+  ];
   const bus = { publish: topics, subscribe: topics };
   await kernel.install({ name: 'alice', code: CODE, functions, manifest: { bus } });
   await kernel.install({ name: 'bob', code: CODE, functions, manifest: { bus } });
@@ -52,7 +61,9 @@ describe('the user bus', () => {
   });
 
   it('carries nothing from one zone to another', async () => {
-    expect(await kernel.call('stranger', 'say', { topic: 'news', payload: 'hello?' })).toEqual({ ok: { delivered: 1 } });
+    expect(await kernel.call('stranger', 'say', { topic: 'news', payload: 'hello?' })).toEqual({
+      ok: { delivered: 1 },
+    });
     await eventually('the stranger hears itself', async () => (await recall('stranger')).length === 1);
     expect((await recall('stranger')).map(({ from }) => from)).toEqual(['stranger']);
     expect((await recall('bob')).map(({ from }) => from)).toEqual(['alice', 'alice']);
@@ -71,13 +82,19 @@ describe('the user bus', () => {
     const pid = await kernel.instancePid('mute');
     expect(await kernel.call('mute', 'throwing')).toEqual({ ok: true });
     await kernel.call('alice', 'say', { topic: 'news', payload: 'again' });
-    await eventually('it was told to its author', async () => (await kernel.ctl(['logs', 'mute'])).stdout.includes('bad listener'));
+    await eventually('it was told to its author', async () =>
+      (await kernel.ctl(['logs', 'mute'])).stdout.includes('bad listener'),
+    );
     expect((await recall('mute')).at(-1)).toMatchObject({ payload: 'again' });
     expect(await kernel.instancePid('mute')).toBe(pid);
   });
 
   it('refuses over the quotas, with advice when to try again', async () => {
-    const outcomes = (await kernel.call('bob', 'burst', { topic: 'x', count: 100 })) as { ok?: unknown; code?: string; retryAfterMs?: number }[];
+    const outcomes = (await kernel.call('bob', 'burst', { topic: 'x', count: 100 })) as {
+      ok?: unknown;
+      code?: string;
+      retryAfterMs?: number;
+    }[];
     const refused = outcomes.filter(({ code }) => code === 'QUOTA_EXCEEDED');
     expect(outcomes.length - refused.length).toBeGreaterThanOrEqual(45);
     expect(outcomes.length - refused.length).toBeLessThanOrEqual(70);
@@ -85,18 +102,34 @@ describe('the user bus', () => {
     for (const { retryAfterMs } of refused) expect(retryAfterMs).toBeGreaterThan(0);
     // One module's quota is not another's.
     expect(await kernel.call('alice', 'say', { topic: 'x', payload: 1 })).toHaveProperty('ok');
-    expect(await kernel.call('alice', 'say', { topic: 'x', payload: 'p'.repeat(5_000) })).toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
-    expect(await kernel.call('alice', 'say', { topic: 'a-topic-name-that-is-over-thirty-two-bytes', payload: 1 })).toMatchObject({ code: 'INVALID_PARAMS' });
+    expect(await kernel.call('alice', 'say', { topic: 'x', payload: 'p'.repeat(5_000) })).toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    });
+    expect(
+      await kernel.call('alice', 'say', { topic: 'a-topic-name-that-is-over-thirty-two-bytes', payload: 1 }),
+    ).toMatchObject({ code: 'INVALID_PARAMS' });
     for (const topic of ['x', 'y', 'z']) await kernel.call('alice', 'listen', { topic });
     expect(await kernel.call('alice', 'listen', { topic: 'news' })).toMatchObject({ code: 'QUOTA_EXCEEDED' });
-    await eventually('the quota is there again', async () => 'ok' in ((await kernel.call('bob', 'say', { topic: 'y', payload: 1 })) as object));
+    await eventually(
+      'the quota is there again',
+      async () => 'ok' in ((await kernel.call('bob', 'say', { topic: 'y', payload: 1 })) as object),
+    );
   });
 
   it('takes new quotas at once when the configuration is reloaded', async () => {
-    writeFileSync(join(kernel.home, 'kernel.yaml'), config(LIMITS.replace('messagesPerSecond: 50', 'messagesPerSecond: 500').replace('maxPayload: 4KiB', 'maxPayload: 8KiB').replace('maxSubscriptions: 3', 'maxSubscriptions: 4')));
+    writeFileSync(
+      join(kernel.home, 'kernel.yaml'),
+      config(
+        LIMITS.replace('messagesPerSecond: 50', 'messagesPerSecond: 500')
+          .replace('maxPayload: 4KiB', 'maxPayload: 8KiB')
+          .replace('maxSubscriptions: 3', 'maxSubscriptions: 4'),
+      ),
+    );
     const { changes } = await kernel.rpc('config.reload', {});
-    expect(changes.map(({ key, effect, applied }) => [key, effect, applied]).toSorted()).toEqual([
-      ['bus.maxPayload', 'live', true], ['bus.maxSubscriptions', 'live', true], ['bus.messagesPerSecond', 'live', true],
+    expect(changes.map(({ key, effect, applied }) => [key, effect, applied])).toEqual([
+      ['bus.maxPayload', 'live', true],
+      ['bus.messagesPerSecond', 'live', true],
+      ['bus.maxSubscriptions', 'live', true],
     ]);
     const untilMs = performance.now() + 1_000;
     let accepted = 0;
@@ -117,7 +150,9 @@ describe('the user bus', () => {
     const count = (await recall('bob')).filter(({ topic }) => kinds.includes(topic)).length;
     await kernel.rpc('module.restart', { module: 'mute' });
     expect(await kernel.call('alice', 'say', { topic: 'news', payload: 'last' })).toHaveProperty('ok');
-    await eventually('the message after them arrived', async () => (await recall('bob')).some(({ payload }) => payload === 'last'));
+    await eventually('the message after them arrived', async () =>
+      (await recall('bob')).some(({ payload }) => payload === 'last'),
+    );
     expect((await recall('bob')).filter(({ topic }) => kinds.includes(topic))).toHaveLength(count);
     // And nothing said there reaches the events of the kernel.
     await kernel.call('alice', 'say', { topic: 'instance.ready', payload: 'forged-by-a-module' });

@@ -52,7 +52,11 @@ export type InstanceEvent =
   | { readonly kind: 'assignFailed'; readonly detail: string }
   | { readonly kind: 'connectionLost' }
   | { readonly kind: 'violated'; readonly detail: string }
-  | { readonly kind: 'unresponsive'; readonly cause: 'deadline' | 'unresponsive'; readonly detail: string }
+  | {
+      readonly kind: 'unresponsive';
+      readonly cause: 'deadline' | 'unresponsive' | 'unhealthy';
+      readonly detail: string;
+    }
   | { readonly kind: 'drainRequested'; readonly cause: KillCause }
   | { readonly kind: 'drained' }
   | { readonly kind: 'killRequested'; readonly cause: KillCause; readonly detail: string }

@@ -7,6 +7,7 @@ import type { LinkLimits, OpenLink } from '../link/link.ts';
 import type { UserBus } from '../user-bus/user-bus.ts';
 import type { UidLeases } from './uid-leases.ts';
 import type { ModulePayload } from './assign-module.ts';
+import type { HealthCheck } from './health.ts';
 import type { InstanceRecords } from './instance-record.ts';
 import type { InstanceState } from './instance.machine.ts';
 
@@ -39,6 +40,7 @@ export type Assignment = {
   readonly configDigest: string;
   readonly restarts: number;
   readonly bus: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
+  readonly health: HealthCheck | null;
   /** Loads and verifies the files; called when they are to be sent. */
   readonly loadPayload: () => Promise<ModulePayload>;
 };

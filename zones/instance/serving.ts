@@ -4,6 +4,7 @@ import type { InstanceId } from '../../Kernel/contract/ids.ts';
 import type { InstanceLink, LinkHandlers } from '../link/link.ts';
 import type { BusMembership } from '../user-bus/user-bus.ts';
 import { answerBusRequest } from './agent-frames.ts';
+import { startHealthCheck } from './health.ts';
 import { isSilent, startHeartbeat } from './heartbeat.ts';
 import type { Assignment, InstancePorts } from './instance.ports.ts';
 
@@ -12,7 +13,7 @@ export type Serving = {
   readonly joinBus: (link: InstanceLink) => void;
   /** @throws KernelError what the bus refuses with */
   readonly answerBus: LinkHandlers['onRequest'];
-  /** Begins to ask for signs of life. */
+  /** Begins to ask for signs of life, and for health where the manifest names a function for it. */
   readonly watch: (link: InstanceLink) => void;
   readonly call: (
     link: InstanceLink,
@@ -30,11 +31,12 @@ export const createServing = (options: {
   readonly assignment: Assignment;
   readonly ended: AbortSignal;
   /** It did not answer a ping: of the heartbeat, or after a call that passed its deadline. */
-  readonly onSilent: (cause: 'deadline' | 'unresponsive', detail: string) => void;
+  readonly onSilent: (cause: 'deadline' | 'unresponsive' | 'unhealthy', detail: string) => void;
 }): Serving => {
   const { ports, instance, assignment, ended, onSilent } = options;
   let membership: BusMembership | null = null;
   let heartbeat: Disposable | null = null;
+  let health: Disposable | null = null;
   let asking = false;
 
   /** A late call proves nothing: the loop may turn while the function waits. One question at a time. */
@@ -48,6 +50,15 @@ export const createServing = (options: {
       }
     } finally {
       asking = false;
+    }
+  };
+
+  const call: Serving['call'] = async (link, name, params, { timeoutMs, signal }) => {
+    try {
+      return await link.request('call', { function: name, params, timeoutMs }, { timeoutMs, signal });
+    } catch (thrown) {
+      if (toKernelError(thrown).code === 'DEADLINE_EXCEEDED') void askAlive(link);
+      throw thrown;
     }
   };
 
@@ -69,18 +80,20 @@ export const createServing = (options: {
         settings: () => ports.settings().heartbeat,
         onMissed: (detail) => onSilent('unresponsive', detail),
       });
+      if (assignment.health === null) return;
+      health ??= startHealthCheck({
+        check: assignment.health,
+        clock: ports.clock,
+        call: (name, limits) => call(link, name, {}, limits),
+        onUnhealthy: (detail) => onSilent('unhealthy', detail),
+      });
     },
-    call: async (link, name, params, { timeoutMs, signal }) => {
-      try {
-        return await link.request('call', { function: name, params, timeoutMs }, { timeoutMs, signal });
-      } catch (thrown) {
-        if (toKernelError(thrown).code === 'DEADLINE_EXCEEDED') void askAlive(link);
-        throw thrown;
-      }
-    },
+    call,
     stop: () => {
       heartbeat?.[Symbol.dispose]();
       heartbeat = null;
+      health?.[Symbol.dispose]();
+      health = null;
       membership?.leave();
       membership = null;
     },

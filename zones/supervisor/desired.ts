@@ -1,5 +1,6 @@
 /** What ought to run, as the store and the configuration say. Running containers are brought to it, never the reverse. */
 import type { ModuleName, ZoneName } from '../../Kernel/contract/ids.ts';
+import type { HealthCheck } from '../instance/health.ts';
 import type { ModulePayload } from '../instance/assign-module.ts';
 
 /** What a value does not fit: a JSON Pointer and a sentence. */
@@ -36,6 +37,8 @@ export type DesiredModule = {
   readonly configDigest: string;
   readonly functions: ReadonlyMap<string, FunctionContract>;
   readonly bus: { readonly publish: readonly string[]; readonly subscribe: readonly string[] };
+  /** Asked at intervals; null: nothing beyond the heartbeat. */
+  readonly health: HealthCheck | null;
   readonly loadPayload: () => Promise<ModulePayload>;
 };
 

@@ -7,7 +7,7 @@
  * - A unit is dropped from the map only when no container of it is left.
  */
 import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
-import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
+import { KernelError, toKernelError, type ErrorCode } from '../../Kernel/contract/errors.ts';
 import type { HomeId, InstanceId, ModuleName, ZoneName } from '../../Kernel/contract/ids.ts';
 import { createActor } from '../../Kernel/contract/machine.ts';
 import type { ProbeReport } from '../../Kernel/contract/operations/shapes.ts';
@@ -20,8 +20,18 @@ import { sameInstances, type DesiredModule } from './desired.ts';
 import { reconcileZone } from './reconcile-zone.ts';
 import { createZoneUnits, type ZoneUnits } from './zone-units.ts';
 
-/** A failed zone is tried again this often, while its fault may pass by itself. */
-const ZONE_RETRY_MS = 2_000;
+/** A failed zone is tried again this often while its fault may pass by itself, and when only somebody can mend it. */
+const RETRY_MS = 2_000;
+const PATIENT_RETRY_MS = 30_000;
+const MENDED_BY_HAND: ReadonlySet<ErrorCode> = new Set([
+  'ENGINE_UNSUITABLE',
+  'CONFIG_INVALID',
+  'IMAGE_UNAVAILABLE',
+  'UID_UNAVAILABLE',
+]);
+
+const retryDelayMs = (state: ZoneState): number =>
+  state.kind === 'failed' && MENDED_BY_HAND.has(state.code) ? PATIENT_RETRY_MS : RETRY_MS;
 
 export type ZoneRuntimePorts = {
   readonly home: HomeId;
@@ -165,7 +175,9 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
         return;
       case 'setRetry':
         cancelRetry();
-        cancelRetry = clock.after(ZONE_RETRY_MS, () => actor.send({ kind: 'retryElapsed', attempt: effect.attempt }));
+        cancelRetry = clock.after(retryDelayMs(actor.state()), () =>
+          actor.send({ kind: 'retryElapsed', attempt: effect.attempt }),
+        );
         return;
     }
   };

@@ -49,6 +49,7 @@ const assignmentOf = (module: DesiredModule, index: number, restarts: number): A
   configDigest: module.configDigest,
   restarts,
   bus: module.bus,
+  health: module.health,
   loadPayload: module.loadPayload,
 });
 

@@ -98,6 +98,7 @@ export const exitSchema = z.object({
     'heap',
     'deadline',
     'unresponsive',
+    'unhealthy',
     'protocol',
     'startTimeout',
     'loadFailed',
