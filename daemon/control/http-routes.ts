@@ -13,6 +13,8 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** A collected stream that has not ended by then is given up. */
 const COLLECT_TIMEOUT_MS = 30_000;
 const MAX_COLLECTED_ITEMS = 10_000;
+/** Bodies up to this many times the limit are read to their end before they are refused. */
+const DISCARDED_FACTOR = 4;
 
 export type HttpPorts = {
   readonly gate: Gate;
@@ -86,7 +88,7 @@ const rpc: Route = async (request, response, ports) => {
   const maxBytes = ports.maxFrameBytes();
   const body = await readBody(request, maxBytes);
   if (body === null) {
-    // The rest of the body is not read, so the connection cannot be used again.
+    // The rest of the body may be unread, so the connection cannot be used again.
     response.setHeader('connection', 'close');
     const error = new KernelError('PAYLOAD_TOO_LARGE', `the request is larger than ${maxBytes} bytes`, {
       context: { maxBytes },
@@ -154,17 +156,22 @@ const collect = async (items: AsyncIterable<unknown>, maxBytes: number): Promise
   return collected;
 };
 
-/** The text of the body, or null when it is over the limit. */
+/**
+ * The text of the body, or null when it is over the limit. What is too much is read and thrown away, up to a
+ * bound: a client that is cut off while it still sends sees a broken pipe in the place of the refusal.
+ */
 const readBody = async (request: IncomingMessage, maxBytes: number): Promise<string | null> => {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null;
-  const chunks: Buffer[] = [];
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > DISCARDED_FACTOR * maxBytes) return null;
+  let chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
-    if (bytes > maxBytes) return null;
-    chunks.push(chunk);
+    if (bytes > DISCARDED_FACTOR * maxBytes) return null;
+    if (announced > maxBytes || bytes > maxBytes) chunks = [];
+    else chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return bytes > maxBytes ? null : Buffer.concat(chunks).toString();
 };
 
 const counts = new WeakMap<object, ConnectionCount>();

@@ -18,6 +18,8 @@ export const wait = async ({ key, ms }, ctx) => {
   seen.set(key, { state: 'running', deadlineInMs: ctx.deadline - Date.now() });
   await sleep(ms, ctx.signal);
   seen.set(key, { ...seen.get(key), state: ctx.signal.aborted ? 'aborted' : 'done', reason: ctx.signal.reason?.code ?? null });
+  // An answer that is as quick as the deadline itself would count.
+  if (ctx.signal.aborted) await sleep(300);
   return 'waited';
 };
 export const bounded = wait;

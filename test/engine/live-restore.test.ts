@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { toKernelError } from '../../Kernel/contract/errors.ts';
 import {
   containersOf, ENGINE_HOST, engineApi, eventually, fastConfig, run, startKernel, type ContainerRow, type KernelUnderTest,
 } from '../support/kernel.ts';
@@ -16,6 +17,8 @@ const rows = async (kernel: KernelUnderTest) =>
 /** Instances as they must be found again: same container, same process, same count of restarts. */
 const identities = async (kernel: KernelUnderTest): Promise<string[]> =>
   (await rows(kernel)).map(({ zone, module, id, pid, restarts, state }) => `${zone} ${module} ${id} ${pid} ${restarts} ${state}`).sort();
+
+const codeOf = (thrown: unknown): string => toKernelError(thrown).code;
 
 const running = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
@@ -114,10 +117,10 @@ describe('kill -9 of the kernel', () => {
     const calls = Array.from({ length: 20 }, () =>
       client.call('module.call', { module: 'worker', function: 'sleep', params: { ms: 30_000 } }).then(
         () => 'answered',
-        (error: { code?: string }) => error.code ?? 'no code',
+        codeOf,
       ),
     );
-    const posted = kernel.call('worker', 'sleep', { ms: 30_000 }).then(() => 'answered', (error: { code?: string }) => error.code ?? 'no code');
+    const posted = kernel.call('worker', 'sleep', { ms: 30_000 }).then(() => 'answered', codeOf);
     await eventually('the calls are in flight', async () => {
       const { gate } = (await kernel.rpc('kernel.diagnostics', {})) as { gate: { inFlight: number } };
       return gate.inFlight >= 21;

@@ -22,8 +22,8 @@ const outcome = (make) => new Promise((done) => { try { make(done); } catch (err
 })();`;
 
 const trySockets = async (through: readonly string[]): Promise<Record<string, string>> => {
-  const [program = process.execPath, ...args] = [...through, process.execPath, '-e', TRY];
-  const { status, stdout, stderr } = await run(program, args, { timeoutMs: 15_000 });
+  const command = [...through, process.execPath, '-e', TRY];
+  const { status, stdout, stderr } = await run(command[0]!, command.slice(1), { timeoutMs: 15_000 });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as Record<string, string>;
 };

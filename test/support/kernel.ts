@@ -53,6 +53,10 @@ export const run = (command: string, args: readonly string[], options: RunOption
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     child.on('error', reject);
     child.on('close', (status) => resolve({ status: status ?? 128, stdout, stderr }));
+    // A program that ends before it reads what it is given is no fault of the run: its status tells.
+    child.stdin.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') reject(error);
+    });
     child.stdin.end(options.input ?? '');
   });
 

@@ -1,6 +1,6 @@
 /** What the agent asks the kernel: hello and the user bus. */
 import { fromErrorBody, KernelError } from '../../Kernel/contract/errors.ts';
-import { REQUEST_FRAMES } from '../link/budget.machine.ts';
+import { REQUEST_FRAMES } from '../../Kernel/contract/wire/agent.constants.ts';
 import { encodeValue, type WireLimits } from './encode-value.ts';
 
 export type KernelRequests = {

@@ -8,11 +8,6 @@
  */
 export const BUDGET_WINDOW_MS = 1000;
 export const BUDGET_STRIKES = 3;
-/**
- * What a request or notification counts as, in frames: it is checked, carried out and perhaps answered, ten times the
- * work of a frame that is dropped. At one frame each, requests alone could fill a core within the budget.
- */
-export const REQUEST_FRAMES = 10;
 
 export type BudgetLimits = { readonly framesPerSecond: number; readonly bytesPerSecond: number };
 

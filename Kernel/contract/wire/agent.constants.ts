@@ -40,3 +40,9 @@ export const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** What a line of output costs in credit. */
 export const outputCostBytes = (textBytes: number): number => textBytes + OUTPUT_LINE_COST_BYTES;
+
+/**
+ * What a request or notification counts as, in frames: it is checked, carried out and perhaps answered, ten times the
+ * work of a frame that is dropped. At one frame each, requests alone could fill a core within the budget.
+ */
+export const REQUEST_FRAMES = 10;
