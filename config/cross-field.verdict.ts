@@ -14,6 +14,8 @@ export type CrossFieldIssue = {
 
 /** Memory that Node and the agent need beside `/tmp` and `/module` (DESIGN section 5). */
 const RUNTIME_BYTES = 48 * 1024 * 1024;
+/** Instances come in these sizes, so that one on standby fits any module of its size (DESIGN section 5). */
+const SIZE_CLASSES_BYTES: readonly number[] = [64, 128, 256, 512, 1024].map((mebibytes) => mebibytes * 1024 * 1024);
 /** Room for what wraps a message of the user bus in a frame. */
 const ENVELOPE_BYTES = 4096;
 /** The account `nobody`, which foreign files may belong to. */
@@ -173,8 +175,16 @@ const orderRules = (config: EffectiveConfig): readonly CrossFieldIssue[] => {
     }));
 };
 
+const sizeClassRules = (config: EffectiveConfig): readonly CrossFieldIssue[] =>
+  ZONE_NAMES.filter((zone) => !SIZE_CLASSES_BYTES.includes(config.zones[zone].instance.memoryBytes)).map((zone) => ({
+    keys: [`zones.${zone}.instance.memory`] as const,
+    message: `${formatSize(config.zones[zone].instance.memoryBytes)} is no size class of instances`,
+    expected: SIZE_CLASSES_BYTES.map(formatSize).join(', '),
+  }));
+
 /** Every rule between settings that the configuration breaks. */
 export const checkAcrossFields = (config: EffectiveConfig, machine: MachineFacts): readonly CrossFieldIssue[] => [
+  ...sizeClassRules(config),
   ...shareRules(config, machine),
   ...temporaryRules(config),
   ...uidRules(config),

@@ -1,4 +1,5 @@
 /** Joins what the zones are made of; the part of `compose.ts` that needs a home and an engine. */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { EffectiveConfig } from '../Kernel/contract/effective-config.ts';
 import { ZONE_NAMES, type HomeId, type ZoneName } from '../Kernel/contract/ids.ts';
@@ -8,6 +9,7 @@ import type { Clock, Log, Random } from '../Kernel/contract/ports.ts';
 import type { DockerEngine } from '../zones/docker/docker-engine.ts';
 import type { InstancePorts } from '../zones/instance/instance.ports.ts';
 import { openInstanceRecords } from '../zones/instance/instance-record.ts';
+import { createLaunchSlots } from '../zones/instance/launch-slots.ts';
 import { createUidLeases } from '../zones/instance/uid-leases.ts';
 import { createOpenLink } from '../zones/link/open-link.ts';
 import { createSupervisor, type Supervisor, type SupervisorPorts } from '../zones/supervisor/supervisor.ts';
@@ -59,7 +61,10 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
     cacheDirectory: join(paths.state, 'cache'),
     instancesDir: paths.instancesDir,
   });
+  // Two for each core: one waits for the engine while the other's Node starts.
+  const launchSlots = createLaunchSlots(2 * availableParallelism());
   const instances: InstancePorts = {
+    launchSlots,
     engine,
     uids,
     clock,

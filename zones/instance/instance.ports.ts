@@ -8,6 +8,7 @@ import type { UserBus } from '../user-bus/user-bus.ts';
 import type { UidLeases } from './uid-leases.ts';
 import type { ModulePayload } from './assign-module.ts';
 import type { HealthCheck } from './health.ts';
+import type { LaunchSlots } from './launch-slots.ts';
 import type { InstanceRecords } from './instance-record.ts';
 import type { InstanceState } from './instance.machine.ts';
 
@@ -17,6 +18,7 @@ export type InstancePorts = {
   readonly openLink: OpenLink;
   readonly records: InstanceRecords;
   readonly uids: UidLeases;
+  readonly launchSlots: LaunchSlots;
   /** Parent of the directories that are bound into containers. */
   readonly instancesDir: string;
   readonly clock: Clock;

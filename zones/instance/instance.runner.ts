@@ -66,6 +66,8 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   let startedAtMs: number | null = adopted?.startedAt ? Date.parse(adopted.startedAt) : null;
   let link: InstanceLink | null = null;
   let launching = true;
+  let releaseSlot = (): void => undefined;
+  const unwanted = new AbortController();
 
   const actor = createActor<InstanceState, InstanceEvent, InstanceEffect>({
     initial: adopted === undefined ? newInstance : adoptedInstance,
@@ -75,6 +77,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     onTransition: ({ before, after, event, reason }) => {
       if (before === after) return;
       log.debug(`${before.kind} -> ${after.kind}`, { event: event.kind, reason });
+      if (after.kind !== 'creating' && after.kind !== 'connecting') releaseSlot();
       owner.onChange();
     },
   });
@@ -118,6 +121,9 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     try {
       link = await openInstanceLink(ports, id, handlers);
       if (adopted !== undefined) return;
+      releaseSlot = await ports.launchSlots.acquire(AbortSignal.any([ended.signal, unwanted.signal]));
+      // Only now: the wait for others is not this one's slowness.
+      timers.set('start');
       const onCreated = (created: ContainerId, leased: number): void => {
         container = created;
         uid = leased;
@@ -161,6 +167,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
 
   /** Ends the link at once, so that calls in flight fail now, then has the engine kill the container. */
   const kill = async (): Promise<void> => {
+    unwanted.abort();
     serving.stop();
     await closeLink();
     try {
@@ -233,7 +240,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     }
   };
 
-  timers.set('start');
+  if (adopted !== undefined) timers.set('start');
   void launch();
 
   return {
@@ -257,6 +264,7 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
     checkExit: exits.check,
     release: async () => {
       ended.abort();
+      releaseSlot();
       timers[Symbol.dispose]();
       serving.stop();
       await closeLink();

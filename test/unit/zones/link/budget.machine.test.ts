@@ -29,8 +29,18 @@ describe('stepBudget', () => {
   });
 
   it('counts a frame that costs more as more', () => {
-    expect(run([[0, { ...frame, frames: 10 }], [1, frame]])).toEqual(['1 pause']);
-    expect(run([[0, { ...frame, frames: 9 }], [1, frame]])).toEqual([]);
+    expect(
+      run([
+        [0, { ...frame, frames: 10 }],
+        [1, frame],
+      ]),
+    ).toEqual(['1 pause']);
+    expect(
+      run([
+        [0, { ...frame, frames: 9 }],
+        [1, frame],
+      ]),
+    ).toEqual([]);
   });
 
   it('takes three windows over budget in a row for a violation', () => {

@@ -6,25 +6,62 @@ import { planAdoption, type OpenPlace } from '../../../../zones/supervisor/adopt
 
 const id = (n: number): InstanceId => `i-${n.toString(16).padStart(12, '0')}` as InstanceId;
 
-const place: OpenPlace = { module: 'greeter', index: 0, digest: 'd', generation: 3, configDigest: 'c', specDigest: 's' };
+const place: OpenPlace = {
+  module: 'greeter',
+  index: 0,
+  digest: 'd',
+  generation: 3,
+  configDigest: 'c',
+  specDigest: 's',
+};
 
 const containerOf = (n: number, more: Partial<ContainerFacts> = {}): ContainerFacts => ({
-  container: `c${n}` as ContainerId, home: 'aaaaaaaaaaaa' as HomeId, zone: 'stable', instance: id(n), specDigest: 's', uid: 210_000 + n,
-  sizeClass: '64MiB', state: 'running', pid: 100 + n, startedAt: '2026-01-01T00:00:00Z', exit: null, ...more,
+  container: `c${n}` as ContainerId,
+  home: 'aaaaaaaaaaaa' as HomeId,
+  zone: 'stable',
+  instance: id(n),
+  specDigest: 's',
+  uid: 210_000 + n,
+  sizeClass: '64MiB',
+  state: 'running',
+  pid: 100 + n,
+  startedAt: '2026-01-01T00:00:00Z',
+  exit: null,
+  ...more,
 });
 
 const recordOf = (n: number, more: Partial<InstanceRecord> = {}): InstanceRecord => ({
-  instance: id(n), state: 'assigned', zone: 'stable', module: 'greeter', index: 0, version: '1.0.0', digest: 'd', generation: 3,
-  specDigest: 's', configDigest: 'c', uid: 210_000 + n, restarts: 2, ...more,
+  instance: id(n),
+  state: 'assigned',
+  zone: 'stable',
+  module: 'greeter',
+  index: 0,
+  version: '1.0.0',
+  digest: 'd',
+  generation: 3,
+  specDigest: 's',
+  configDigest: 'c',
+  uid: 210_000 + n,
+  restarts: 2,
+  ...more,
 });
 
 const plan = (input: {
-  zone?: ZoneName; containers: ContainerFacts[]; records?: InstanceRecord[]; known?: InstanceId[]; places?: OpenPlace[];
+  zone?: ZoneName;
+  containers: ContainerFacts[];
+  records?: InstanceRecord[];
+  known?: InstanceId[];
+  places?: OpenPlace[];
 }) =>
   planAdoption({
-    zone: input.zone ?? 'stable', containers: input.containers, known: new Set(input.known ?? []), places: input.places ?? [place],
+    zone: input.zone ?? 'stable',
+    containers: input.containers,
+    known: new Set(input.known ?? []),
+    places: input.places ?? [place],
     records: new Map((input.records ?? []).map((record) => [record.instance, record])),
-  }).map((action) => (action.kind === 'adopt' ? `adopt ${action.facts.container}` : `remove ${action.facts.container}: ${action.reason}`));
+  }).map((action) =>
+    action.kind === 'adopt' ? `adopt ${action.facts.container}` : `remove ${action.facts.container}: ${action.reason}`,
+  );
 
 describe('planAdoption', () => {
   it('adopts a running container whose complete record fits a wanted place', () => {
@@ -46,7 +83,13 @@ describe('planAdoption', () => {
     ['of another generation', {}, { generation: 2 }, [place], 'another version is wanted'],
     ['with other configuration values', {}, { configDigest: 'old' }, [place], 'its configuration values changed'],
     ['with another specification in its record', {}, { specDigest: 'old' }, [place], 'its specification changed'],
-    ['with another specification in its label, whatever its record says', { specDigest: 'old' }, {}, [place], 'its specification changed'],
+    [
+      'with another specification in its label, whatever its record says',
+      { specDigest: 'old' },
+      {},
+      [place],
+      'its specification changed',
+    ],
     ['without a specification label', { specDigest: null }, {}, [place], 'its specification changed'],
   ])('removes a container %s', (_what, facts, record, places, reason) => {
     const records = record === null ? [] : [recordOf(1, record)];
@@ -54,9 +97,13 @@ describe('planAdoption', () => {
   });
 
   it('removes a container without an instance label, and one without a zone, in any zone', () => {
-    expect(plan({ containers: [containerOf(1, { instance: null })], records: [recordOf(1)] })).toEqual(['remove c1: it has no record']);
+    expect(plan({ containers: [containerOf(1, { instance: null })], records: [recordOf(1)] })).toEqual([
+      'remove c1: it has no record',
+    ]);
     for (const zone of ['stable', 'sandbox'] as const) {
-      expect(plan({ zone, containers: [containerOf(1, { zone: null, instance: null })] })).toEqual(['remove c1: it has no record']);
+      expect(plan({ zone, containers: [containerOf(1, { zone: null, instance: null })] })).toEqual([
+        'remove c1: it has no record',
+      ]);
     }
   });
 
@@ -67,7 +114,8 @@ describe('planAdoption', () => {
 
   it('adopts one of two containers for the same place and removes the other', () => {
     expect(plan({ containers: [containerOf(1), containerOf(2)], records: [recordOf(1), recordOf(2)] })).toEqual([
-      'adopt c1', 'remove c2: nothing that is wanted fits it',
+      'adopt c1',
+      'remove c2: nothing that is wanted fits it',
     ]);
   });
 

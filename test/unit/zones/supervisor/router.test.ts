@@ -43,25 +43,44 @@ type Answer = (name: string, params: unknown, options: { timeoutMs: number; sign
 
 const unitOf = (kind: Parameters<typeof stateOf>[0], answer: Answer = async () => 'done', inFlight = 0): Unit =>
   ({
-    state: () => stateOf(kind), reason: () => 'it failed', serving: () => (kind === 'running' ? ({ call: answer, inFlight: () => inFlight } as unknown as Instance) : null),
+    state: () => stateOf(kind),
+    reason: () => 'it failed',
+    serving: () => (kind === 'running' ? ({ call: answer, inFlight: () => inFlight } as unknown as Instance) : null),
   }) as unknown as Unit;
 
-const contractOf = (more: object = {}) => ({ timeoutMs: 1_000, idempotent: false, checkParams: () => [], checkResult: () => [], ...more });
+const contractOf = (more: object = {}) => ({
+  timeoutMs: 1_000,
+  idempotent: false,
+  checkParams: () => [],
+  checkResult: () => [],
+  ...more,
+});
 
 const bench = (units: Unit[], contract: object = {}, zoneComing = false) => {
   const { clock, advance, timers } = manualClock();
   const current = { units };
-  const desired = { name: 'm', zone: 'stable', functions: new Map([['f', contractOf(contract)]]) } as unknown as DesiredModule;
-  const find = (module: string): RoutedModule | null => (module === 'm' ? { desired, units: current.units, zoneComing } : null);
+  const desired = {
+    name: 'm',
+    zone: 'stable',
+    functions: new Map([['f', contractOf(contract)]]),
+  } as unknown as DesiredModule;
+  const find = (module: string): RoutedModule | null =>
+    module === 'm' ? { desired, units: current.units, zoneComing } : null;
   const router = createRouter({ clock, find, defaultTimeoutMs: () => 5_000 });
   const call = (options: { timeoutMs?: number; signal?: AbortSignal } = {}, name = 'f', module = 'm') =>
-    router.call(module, name, {}, { signal: new AbortController().signal, ...options }).catch((error: unknown) => (error as KernelError).code);
+    router
+      .call(module, name, {}, { signal: new AbortController().signal, ...options })
+      .catch((error: unknown) => (error as KernelError).code);
   return { router, call, advance, timers, current };
 };
 
 describe('the router', () => {
   it('takes the ready instance with the fewest calls in flight', async () => {
-    const { call } = bench([unitOf('running', async () => 'busy', 3), unitOf('starting'), unitOf('running', async () => 'idle', 1)]);
+    const { call } = bench([
+      unitOf('running', async () => 'busy', 3),
+      unitOf('starting'),
+      unitOf('running', async () => 'idle', 1),
+    ]);
     expect(await call()).toBe('idle');
   });
 

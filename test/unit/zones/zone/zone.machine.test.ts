@@ -14,7 +14,14 @@ const eventsIn = (state: ZoneState): ZoneEvent[] =>
     .flatMap((attempt): ZoneEvent[] => [
       { kind: 'prepared', attempt },
       { kind: 'prepareFailed', attempt, code: 'ENGINE_UNREACHABLE', reason: 'away', remedy: null, retry: true },
-      { kind: 'prepareFailed', attempt, code: 'ISOLATION_INCOMPLETE', reason: 'open', remedy: 'close it', retry: false },
+      {
+        kind: 'prepareFailed',
+        attempt,
+        code: 'ISOLATION_INCOMPLETE',
+        reason: 'open',
+        remedy: 'close it',
+        retry: false,
+      },
       { kind: 'retryElapsed', attempt },
       { kind: 'drained', attempt },
     ])

@@ -5,15 +5,23 @@ const claims = (...bytes: number[]): Claim[] => bytes.map((memoryBytes) => ({ me
 
 describe('decideAdmission', () => {
   it('admits what fits, to the last byte', () => {
-    expect(decideAdmission({ memoryBytes: 300, maxInstances: 9 }, claims(100, 100), { memoryBytes: 100 })).toEqual({ admitted: true });
-    expect(decideAdmission({ memoryBytes: 300, maxInstances: 9 }, claims(100, 100), { memoryBytes: 101 })).toMatchObject({
-      admitted: false, freeBytes: 100, askedBytes: 101, reason: expect.stringContaining('100 of 300 are free'),
+    expect(decideAdmission({ memoryBytes: 300, maxInstances: 9 }, claims(100, 100), { memoryBytes: 100 })).toEqual({
+      admitted: true,
+    });
+    expect(
+      decideAdmission({ memoryBytes: 300, maxInstances: 9 }, claims(100, 100), { memoryBytes: 101 }),
+    ).toMatchObject({
+      admitted: false,
+      freeBytes: 100,
+      askedBytes: 101,
+      reason: expect.stringContaining('100 of 300 are free'),
     });
   });
 
   it('counts instances, whatever their size', () => {
     expect(decideAdmission({ memoryBytes: 300, maxInstances: 2 }, claims(0, 0), { memoryBytes: 1 })).toMatchObject({
-      admitted: false, reason: 'the zone has 2 of 2 instances',
+      admitted: false,
+      reason: 'the zone has 2 of 2 instances',
     });
   });
 
