@@ -12,23 +12,43 @@ const config = fastConfig('engine: { pingInterval: 500ms, timeout: 4s }\n');
 
 const rows = async (kernel: KernelUnderTest) => (await kernel.status()).zones.flatMap(({ instances }) => instances);
 const identities = async (kernel: KernelUnderTest): Promise<string[]> =>
-  (await rows(kernel)).map(({ module, id, pid, restarts, state }) => `${module} ${id} ${pid} ${restarts} ${state}`).sort();
+  (await rows(kernel))
+    .map(({ module, id, pid, restarts, state }) => `${module} ${id} ${pid} ${restarts} ${state}`)
+    .sort();
 
 const noticed = (kernel: KernelUnderTest, timeoutMs: number): Promise<boolean> =>
-  eventually('the kernel says that the engine is away', async () => {
-    const { mode, reason, engine } = await kernel.status();
-    return engine.state === 'unreachable' && mode === 'degraded' && reason?.includes('engine') === true;
-  }, timeoutMs);
+  eventually(
+    'the kernel says that the engine is away',
+    async () => {
+      const { mode, reason, engine } = await kernel.status();
+      return engine.state === 'unreachable' && mode === 'degraded' && reason?.includes('engine') === true;
+    },
+    timeoutMs,
+  );
 
 const recovered = (kernel: KernelUnderTest): Promise<boolean> =>
-  eventually('the fault is cleared', async () => {
-    const { mode, reason, engine, zones } = await kernel.status();
-    return engine.state === 'reachable' && mode === 'running' && reason === null && zones.every(({ state }) => state === 'ready');
-  }, 30_000);
+  eventually(
+    'the fault is cleared',
+    async () => {
+      const { mode, reason, engine, zones } = await kernel.status();
+      return (
+        engine.state === 'reachable' &&
+        mode === 'running' &&
+        reason === null &&
+        zones.every(({ state }) => state === 'ready')
+      );
+    },
+    30_000,
+  );
 
 const doctor = async (kernel: KernelUnderTest) => {
   const { status, stdout } = await kernel.ctl(['doctor', '--json'], { timeoutMs: 20_000 });
-  return { status, checks: (JSON.parse(stdout) as { checks: { name: string; status: string; observed: string; remedy: string | null }[] }).checks };
+  return {
+    status,
+    checks: (
+      JSON.parse(stdout) as { checks: { name: string; status: string; observed: string; remedy: string | null }[] }
+    ).checks,
+  };
 };
 
 /** What must hold while the engine is away: everything that needs only the instances and the kernel's own state. */
@@ -89,7 +109,9 @@ describe('an engine with live-restore', () => {
     await recovered(kernel);
     await answered(kernel, 3);
     expect(await identities(kernel)).toEqual(before);
-    expect(await eventKinds(kernel)).toEqual(expect.arrayContaining(['engine.unreachable', 'engine.reachable', 'kernel.degraded', 'kernel.running']));
+    expect(await eventKinds(kernel)).toEqual(
+      expect.arrayContaining(['engine.unreachable', 'engine.reachable', 'kernel.degraded', 'kernel.running']),
+    );
     await expectSame(kernel, snapshot);
     // The event stream is a new one: a death is noticed as before.
     await crash(kernel, 'one');
@@ -107,7 +129,9 @@ describe('an engine with live-restore', () => {
     await engine.kill9();
     await noticed(kernel, 3_000);
     process.kill(victim, 'SIGKILL');
-    await eventually('the loss is known', async () => (await rows(kernel)).every(({ module, state }) => module !== 'two' || state !== 'ready'));
+    await eventually('the loss is known', async () =>
+      (await rows(kernel)).every(({ module, state }) => module !== 'two' || state !== 'ready'),
+    );
     expect(await kernel.call('one', 'count', {}, 2_000)).toBe(2);
     // A call for the lost one waits its time, and is told why.
     await expect(kernel.call('two', 'count', {}, 700)).rejects.toMatchObject({ code: 'MODULE_UNAVAILABLE' });
@@ -153,7 +177,10 @@ describe('an engine with live-restore', () => {
     await kernel.start();
     await recovered(kernel);
     expect(await kernel.call('one', 'count')).toBe(1);
-    await eventually('only what is wanted is there', async () => (await containersOf(kernel.homeId(), engine.host)).length === 2);
+    await eventually(
+      'only what is wanted is there',
+      async () => (await containersOf(kernel.homeId(), engine.host)).length === 2,
+    );
   });
 
   it('is absent when the kernel starts: it answers with reason and remedy, and becomes ready by itself', async () => {
@@ -165,12 +192,16 @@ describe('an engine with live-restore', () => {
     const { mode, reason, zones } = await kernel.status();
     expect(mode).toBe('degraded');
     expect(reason).toMatch(/ENGINE_UNREACHABLE/);
-    for (const zone of zones) expect(zone).toMatchObject({ state: 'failed', reason: expect.stringContaining('ENGINE_UNREACHABLE') });
+    for (const zone of zones)
+      expect(zone).toMatchObject({ state: 'failed', reason: expect.stringContaining('ENGINE_UNREACHABLE') });
     const shown = await kernel.ctl(['status']);
     expect(shown).toMatchObject({ status: 0 });
     expect(shown.stdout).toMatch(/doctor|scripts\/engine/);
     const examined = await doctor(kernel);
-    expect(examined.checks.find(({ name }) => name === 'engine')).toMatchObject({ status: 'failed', remedy: expect.stringContaining('scripts/engine start') });
+    expect(examined.checks.find(({ name }) => name === 'engine')).toMatchObject({
+      status: 'failed',
+      remedy: expect.stringContaining('scripts/engine start'),
+    });
     await expect(kernel.call('one', 'count', {}, 500)).rejects.toMatchObject({ code: 'MODULE_UNAVAILABLE' });
     await engine.start();
     await recovered(kernel);
@@ -188,14 +219,20 @@ describe('an engine without live-restore', () => {
     await kernel.install(counterModule('two', { zone: 'sandbox' }));
     await answered(kernel, 1);
     const examined = await doctor(kernel);
-    expect(examined.checks.find(({ name }) => name === 'live-restore')).toMatchObject({ status: 'warning', remedy: expect.stringContaining('live-restore') });
+    expect(examined.checks.find(({ name }) => name === 'live-restore')).toMatchObject({
+      status: 'warning',
+      remedy: expect.stringContaining('live-restore'),
+    });
     const pids = [await kernel.instancePid('one'), await kernel.instancePid('two')];
     const snapshot = await restingSnapshot(kernel);
     await engine.kill9();
     await noticed(kernel, 3_000);
     await engine.start();
     await recovered(kernel);
-    await eventually('both were made anew', async () => !pids.includes(await kernel.instancePid('one')) && !pids.includes(await kernel.instancePid('two')));
+    await eventually(
+      'both were made anew',
+      async () => !pids.includes(await kernel.instancePid('one')) && !pids.includes(await kernel.instancePid('two')),
+    );
     await answered(kernel, 1);
     for (const pid of pids) expect(existsSync(`/proc/${pid}`)).toBe(false);
     await expectSame(kernel, snapshot);

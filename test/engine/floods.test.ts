@@ -7,8 +7,24 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { containersOf, engineApi, ENGINE_HOST, eventually, fastConfig, startKernel, type KernelUnderTest } from '../support/kernel.ts';
-import { cpuMs, engineProcesses, rssBytes, sameAs, shimsOf, takeSnapshot, type FullSnapshot } from '../support/snapshot.ts';
+import {
+  containersOf,
+  engineApi,
+  ENGINE_HOST,
+  eventually,
+  fastConfig,
+  startKernel,
+  type KernelUnderTest,
+} from '../support/kernel.ts';
+import {
+  cpuMs,
+  engineProcesses,
+  rssBytes,
+  sameAs,
+  shimsOf,
+  takeSnapshot,
+  type FullSnapshot,
+} from '../support/snapshot.ts';
 import { startWitness, type Witness } from '../support/witness.ts';
 
 const MIB = 1024 * 1024;
@@ -59,14 +75,18 @@ const figures: Record<string, unknown>[] = [];
 
 beforeAll(async () => {
   kernel = await startKernel({
-    config: fastConfig(`logs: { module: { maxFile: ${LOG_BYTES / MIB}MiB, files: ${LOG_FILES}, bytesPerSecond: 256KiB } }`).replace(
-      'instances:', `instances:\n  uidRange: { first: ${UIDS[0]}, last: ${UIDS[1]} }`,
-    ),
+    config: fastConfig(
+      `logs: { module: { maxFile: ${LOG_BYTES / MIB}MiB, files: ${LOG_FILES}, bytesPerSecond: 256KiB } }`,
+    ).replace('instances:', `instances:\n  uidRange: { first: ${UIDS[0]}, last: ${UIDS[1]} }`),
   });
   witness = await startWitness(kernel, 'stable');
   await kernel.install({
-    name: 'flood', zone: 'sandbox', code: FLOOD,
-    functions: Object.fromEntries(['viaConsole', 'viaStream', 'viaDescriptor', 'viaProc', 'say'].map((name) => [name, { timeout: '100s' }])),
+    name: 'flood',
+    zone: 'sandbox',
+    code: FLOOD,
+    functions: Object.fromEntries(
+      ['viaConsole', 'viaStream', 'viaDescriptor', 'viaProc', 'say'].map((name) => [name, { timeout: '100s' }]),
+    ),
     manifest: { resources: { memory: '128MiB' } },
   });
   await kernel.instancePid('flood');
@@ -107,14 +127,19 @@ const flood = async (name: string, params: unknown = {}) => {
   const startMs = performance.now();
   let rssMost = rssBefore;
   const watch = setInterval(() => (rssMost = Math.max(rssMost, rssBytes(kernel.pid()))), 50);
-  const { value, report } = await witness.during(() => kernel.call('flood', name, params, 110_000)).finally(() => clearInterval(watch));
+  const { value, report } = await witness
+    .during(() => kernel.call('flood', name, params, 110_000))
+    .finally(() => clearInterval(watch));
   const tookMs = performance.now() - startMs;
   const engineShare = (spent() - cpuBeforeMs) / tookMs;
   const kernelShare = (cpuMs(kernel.pid()) - kernelBeforeMs) / tookMs;
   figures.push({
-    flood: `${name} ${JSON.stringify(params)}`, seconds: (tookMs / 1000).toFixed(1),
-    'engine+shim % of a core': (engineShare * 100).toFixed(1), 'kernel % of a core': (kernelShare * 100).toFixed(1),
-    'kernel growth MiB': ((rssMost - rssBefore) / MIB).toFixed(0), 'witness p99 ms': report.p99Ms.toFixed(1),
+    flood: `${name} ${JSON.stringify(params)}`,
+    seconds: (tookMs / 1000).toFixed(1),
+    'engine+shim % of a core': (engineShare * 100).toFixed(1),
+    'kernel % of a core': (kernelShare * 100).toFixed(1),
+    'kernel growth MiB': ((rssMost - rssBefore) / MIB).toFixed(0),
+    'witness p99 ms': report.p99Ms.toFixed(1),
   });
   expect(report.failures).toEqual([]);
   expect(report.p99Ms).toBeLessThan(250);
@@ -128,20 +153,34 @@ const flood = async (name: string, params: unknown = {}) => {
 const createContainer = (body: unknown): Promise<{ readonly Id: string }> =>
   new Promise((resolve, reject) => {
     const headers = { host: 'engine', 'content-type': 'application/json' };
-    request({ socketPath: ENGINE_HOST.replace('unix://', ''), method: 'POST', path: '/containers/create', headers }, (answer) => {
-      let text = '';
-      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      answer.on('end', () => (answer.statusCode === 201 ? resolve(JSON.parse(text) as { readonly Id: string }) : reject(new Error(text))));
-    }).on('error', reject).end(JSON.stringify(body));
+    request(
+      { socketPath: ENGINE_HOST.replace('unix://', ''), method: 'POST', path: '/containers/create', headers },
+      (answer) => {
+        let text = '';
+        answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        answer.on('end', () =>
+          answer.statusCode === 201 ? resolve(JSON.parse(text) as { readonly Id: string }) : reject(new Error(text)),
+        );
+      },
+    )
+      .on('error', reject)
+      .end(JSON.stringify(body));
   });
 
 describe('the measure', () => {
   it('sees a container that floods the pipe of the engine', async () => {
     const image = (await kernel.rpc('zone.inspect', { zone: 'sandbox' })).image;
-    const code = 'const c = Buffer.alloc(65536, 0x78); const t = Date.now(); while (Date.now() - t < 2000) require("fs").writeSync(1, c);';
+    const code =
+      'const c = Buffer.alloc(65536, 0x78); const t = Date.now(); while (Date.now() - t < 2000) require("fs").writeSync(1, c);';
     const { Id } = await createContainer({
-      Image: image, Entrypoint: ['/usr/bin/node'], Cmd: ['-e', code], Labels: { 'kerneld.home': kernel.homeId() },
-      HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'json-file', Config: { 'max-size': '64k', 'max-file': '1' } } },
+      Image: image,
+      Entrypoint: ['/usr/bin/node'],
+      Cmd: ['-e', code],
+      Labels: { 'kerneld.home': kernel.homeId() },
+      HostConfig: {
+        NetworkMode: 'none',
+        LogConfig: { Type: 'json-file', Config: { 'max-size': '64k', 'max-file': '1' } },
+      },
     });
     try {
       await engineApi('POST', `/containers/${Id}/start`);
@@ -159,23 +198,28 @@ describe('the measure', () => {
 });
 
 describe('1 GiB of output', () => {
-  it.each(['viaConsole', 'viaStream'])('%s costs the engine nothing, the disk what the log may hold, and the newest line is found', async (way) => {
-    const { value, engineShare, kernelShare } = await flood(way);
-    expect(value.written).toBeGreaterThanOrEqual(GIB);
-    expect(engineShare).toBeLessThan(ENGINE_SHARE);
-    expect(kernelShare).toBeLessThan(0.5);
-    const last = `the last line of ${way}`;
-    await kernel.call('flood', 'say', { text: last });
-    const lines = await eventually('the newest line is in the log', async () => {
-      const texts = await printed();
-      return texts.at(-1) === last ? texts : null;
-    });
-    const dropped = lines.flatMap((text) => /^(\d+) bytes of output were dropped$/.exec(text)?.[1] ?? []).reduce((sum, bytes) => sum + Number(bytes), 0);
-    expect(dropped).toBeGreaterThan(GIB / 2);
-    const kept = bytesUnder(join(kernel.home, 'state/logs'));
-    expect(kept).toBeGreaterThan(0);
-    expect(kept).toBeLessThan(LOG_BYTES * LOG_FILES + MIB);
-  });
+  it.each(['viaConsole', 'viaStream'])(
+    '%s costs the engine nothing, the disk what the log may hold, and the newest line is found',
+    async (way) => {
+      const { value, engineShare, kernelShare } = await flood(way);
+      expect(value.written).toBeGreaterThanOrEqual(GIB);
+      expect(engineShare).toBeLessThan(ENGINE_SHARE);
+      expect(kernelShare).toBeLessThan(0.5);
+      const last = `the last line of ${way}`;
+      await kernel.call('flood', 'say', { text: last });
+      const lines = await eventually('the newest line is in the log', async () => {
+        const texts = await printed();
+        return texts.at(-1) === last ? texts : null;
+      });
+      const dropped = lines
+        .flatMap((text) => /^(\d+) bytes of output were dropped$/.exec(text)?.[1] ?? [])
+        .reduce((sum, bytes) => sum + Number(bytes), 0);
+      expect(dropped).toBeGreaterThan(GIB / 2);
+      const kept = bytesUnder(join(kernel.home, 'state/logs'));
+      expect(kept).toBeGreaterThan(0);
+      expect(kept).toBeLessThan(LOG_BYTES * LOG_FILES + MIB);
+    },
+  );
 
   it.each([1, 2])('to descriptor %i costs the engine nothing', async (fd) => {
     const { value, engineShare } = await flood('viaDescriptor', { fd });
@@ -204,7 +248,10 @@ describe('a process of a module in stable', () => {
       while (Date.now() - startMs < 1500) for (const fd of fds) writeSync(fd, chunk);
       process.send({ pipes: fds.filter((fd) => fstatSync(fd).isFIFO()).length, links: paths.map((path) => told(() => readlinkSync(path))) }, () => process.disconnect());`;
     await kernel.install({
-      name: 'parent', zone: 'stable', functions: { flood: {} }, manifest: { resources: { memory: '128MiB' } },
+      name: 'parent',
+      zone: 'stable',
+      functions: { flood: {} },
+      manifest: { resources: { memory: '128MiB' } },
       code: `
         import { spawn } from 'node:child_process';
         export const flood = () => new Promise((resolve) => {
@@ -218,7 +265,10 @@ describe('a process of a module in stable', () => {
     const spent = (): number => engine.reduce((sum, pid) => sum + cpuMs(pid), 0);
     const cpuBeforeMs = spent();
     const startMs = performance.now();
-    const answer = (await kernel.call('parent', 'flood')) as { readonly pipes: number; readonly links: readonly string[] };
+    const answer = (await kernel.call('parent', 'flood')) as {
+      readonly pipes: number;
+      readonly links: readonly string[];
+    };
     expect(answer.pipes).toBe(0);
     for (const link of answer.links) expect(['/dev/null', 'ERR_ACCESS_DENIED', 'EACCES']).toContain(link);
     expect((spent() - cpuBeforeMs) / (performance.now() - startMs)).toBeLessThan(ENGINE_SHARE);

@@ -1,15 +1,40 @@
 /** Homes: one kernel each, none in another's way, and a clear word where one cannot be used. */
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { containersOf, ENGINE_HOST, eventually, fastConfig, procStatus, PROJECT, run, startKernel, type CommandResult, type KernelUnderTest } from '../support/kernel.ts';
+import {
+  containersOf,
+  ENGINE_HOST,
+  eventually,
+  fastConfig,
+  procStatus,
+  PROJECT,
+  run,
+  startKernel,
+  type CommandResult,
+  type KernelUnderTest,
+} from '../support/kernel.ts';
 import { counterModule, crash } from '../support/probe-module.ts';
 import { expectSame, restingSnapshot } from '../support/same-as-before.ts';
 
 const kerneld = (home: string): Promise<CommandResult> =>
-  run(process.execPath, [join(PROJECT, 'daemon/kerneld.mjs')], { env: { KERNELD_HOME: home, DOCKER_HOST: ENGINE_HOST }, timeoutMs: 20_000 });
+  run(process.execPath, [join(PROJECT, 'daemon/kerneld.mjs')], {
+    env: { KERNELD_HOME: home, DOCKER_HOST: ENGINE_HOST },
+    timeoutMs: 20_000,
+  });
 
 const rows = async (kernel: KernelUnderTest) => (await kernel.status()).zones.flatMap(({ instances }) => instances);
 const uidsOf = async (kernel: KernelUnderTest): Promise<string[]> =>
@@ -148,9 +173,13 @@ describe('one home', () => {
       expect(await kernel.call('present', 'count')).toBe(1);
       const refused = await installDirectory(kernel, 'late', "export const hello = () => 'late';");
       expect(refused.status).toBe(1);
-      expect(JSON.parse(refused.stdout + refused.stderr)).toMatchObject({ error: { code: expect.stringMatching(/STATE_UNUSABLE|STORE|DISK/) } });
+      expect(JSON.parse(refused.stdout + refused.stderr)).toMatchObject({
+        error: { code: expect.stringMatching(/STATE_UNUSABLE|STORE|DISK/) },
+      });
       expect((await kernel.rpc('module.list', {})).map(({ name }) => name)).toEqual(['present']);
-      const { checks } = JSON.parse((await kernel.ctl(['doctor', '--json'])).stdout) as { checks: { name: string; status: string }[] };
+      const { checks } = JSON.parse((await kernel.ctl(['doctor', '--json'])).stdout) as {
+        checks: { name: string; status: string }[];
+      };
       expect(checks.find(({ name }) => name === 'disk')).toMatchObject({ status: 'failed' });
       // A replacement needs a record, which the full disk does not take: it comes when there is room.
       process.kill(pid, 'SIGKILL');
@@ -191,13 +220,21 @@ describe('one home', () => {
 
 describe('two homes on one engine', () => {
   it('share a range of uids and nothing else', async () => {
-    const range = fastConfig().replace('drainTimeout: 3s', 'drainTimeout: 3s\n  uidRange: { first: 211000, last: 211127 }');
+    const range = fastConfig().replace(
+      'drainTimeout: 3s',
+      'drainTimeout: 3s\n  uidRange: { first: 211000, last: 211127 }',
+    );
     await using left = await startKernel({ config: range });
     await using right = await startKernel({ config: range });
     expect(left.homeId()).not.toBe(right.homeId());
-    await Promise.all([left, right].flatMap((kernel) => [kernel.install(counterModule('same', { manifest: { instances: 3 } }))]));
+    await Promise.all(
+      [left, right].flatMap((kernel) => [kernel.install(counterModule('same', { manifest: { instances: 3 } }))]),
+    );
     for (const kernel of [left, right]) {
-      await eventually('three are ready', async () => (await rows(kernel)).filter(({ state }) => state === 'ready').length === 3);
+      await eventually(
+        'three are ready',
+        async () => (await rows(kernel)).filter(({ state }) => state === 'ready').length === 3,
+      );
     }
     const uids = [...(await uidsOf(left)), ...(await uidsOf(right))];
     expect(new Set(uids).size).toBe(6);
@@ -225,7 +262,15 @@ describe('a kernel that is not root', () => {
     writeFileSync(join(home, 'kernel.yaml'), fastConfig());
     chownSync(home, uid, uid);
     chmodSync(home, 0o755);
-    const through = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, `--groups=${gid}`, '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'];
+    const through = [
+      'setpriv',
+      `--reuid=${uid}`,
+      `--regid=${uid}`,
+      `--groups=${gid}`,
+      '--inh-caps=-all',
+      '--bounding-set=-all',
+      '--no-new-privs',
+    ];
     await using kernel = await startKernel({ home, through });
     expect(procStatus(kernel.pid(), 'Uid')?.split('\t')[0]).toBe(String(uid));
     expect(procStatus(kernel.pid(), 'CapEff')).toBe('0000000000000000');
@@ -251,11 +296,16 @@ describe('a kernel that is not root', () => {
     const home = mkdtempSync('/tmp/kt-');
     writeFileSync(join(home, 'kernel.yaml'), fastConfig());
     chownSync(home, 65_501, 65_501);
-    await using kernel = await startKernel({ home, through: ['setpriv', '--reuid=65501', '--regid=65501', '--clear-groups'] });
+    await using kernel = await startKernel({
+      home,
+      through: ['setpriv', '--reuid=65501', '--regid=65501', '--clear-groups'],
+    });
     const { mode, reason } = await kernel.status();
     expect(mode).toBe('degraded');
     expect(reason).toMatch(/EACCES|permission/i);
-    const { checks } = JSON.parse((await kernel.ctl(['doctor', '--json'])).stdout) as { checks: { name: string; remedy: string | null }[] };
+    const { checks } = JSON.parse((await kernel.ctl(['doctor', '--json'])).stdout) as {
+      checks: { name: string; remedy: string | null }[];
+    };
     expect(checks.find(({ name }) => name === 'engine')?.remedy).toMatch(/group/);
   });
 });
@@ -265,7 +315,16 @@ async function installDirectory(kernel: KernelUnderTest, name: string, code: str
   const directory = mkdtempSync('/tmp/km-');
   try {
     writeFileSync(join(directory, 'index.mjs'), code);
-    writeFileSync(join(directory, 'module.yaml'), JSON.stringify({ apiVersion: 'kerneld/v1', name, version: '1.0.0', entry: 'index.mjs', functions: { hello: {} } }));
+    writeFileSync(
+      join(directory, 'module.yaml'),
+      JSON.stringify({
+        apiVersion: 'kerneld/v1',
+        name,
+        version: '1.0.0',
+        entry: 'index.mjs',
+        functions: { hello: {} },
+      }),
+    );
     return await kernel.ctl(['module', 'install', directory, '--json']);
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -52,10 +52,14 @@ afterAll(async () => {
   await image?.[Symbol.asyncDispose]();
 });
 
-const unitOf = async (module: string) => (await kernel.rpc('zone.inspect', { zone: 'sandbox' })).units.find((unit) => unit.module === module);
+const unitOf = async (module: string) =>
+  (await kernel.rpc('zone.inspect', { zone: 'sandbox' })).units.find((unit) => unit.module === module);
 
 /** Lets an attack run until its module is in quarantine; tells by what it ended. */
-const suffer = async (attack: Attack, meanwhile: (module: string) => Promise<unknown> = async () => {}): Promise<InstanceExit> => {
+const suffer = async (
+  attack: Attack,
+  meanwhile: (module: string) => Promise<unknown> = async () => {},
+): Promise<InstanceExit> => {
   const module = `attack-${attack}`;
   const rssBefore = rssBytes(kernel.pid());
   const cpuBefore = cpuMs(kernel.pid());
@@ -65,13 +69,17 @@ const suffer = async (attack: Attack, meanwhile: (module: string) => Promise<unk
   const { value, report } = await witness
     .during(async () => {
       await kernel.install({
-        name: module, code: 'export const ok = () => 1;', functions: { ok: {} },
+        name: module,
+        code: 'export const ok = () => 1;',
+        functions: { ok: {} },
         manifest: { resources: { memory: '128MiB', tmp: `${tmpMiBOf(attack)}MiB` } },
       });
       await meanwhile(module);
       return eventually('it is in quarantine, and its end is known', async () => {
         const unit = await unitOf(module);
-        const left = (await kernel.status()).zones.flatMap(({ instances }) => instances).some((row) => row.module === module);
+        const left = (await kernel.status()).zones
+          .flatMap(({ instances }) => instances)
+          .some((row) => row.module === module);
         return unit?.state === 'quarantined' && !left ? unit.lastExit : null;
       });
     })
@@ -79,9 +87,14 @@ const suffer = async (attack: Attack, meanwhile: (module: string) => Promise<unk
   const tookMs = performance.now() - startMs;
   const share = (cpuMs(kernel.pid()) - cpuBefore) / tookMs;
   figures.push({
-    attack, ends: value.cause, seconds: (tookMs / 1000).toFixed(1), 'kernel % of a core': (share * 100).toFixed(0),
-    'kernel growth MiB': ((rssMost - rssBefore) / MIB).toFixed(0), 'witness p99 ms': report.p99Ms.toFixed(1),
-    'witness max ms': report.maxMs.toFixed(1), detail: value.detail.slice(0, 60),
+    attack,
+    ends: value.cause,
+    seconds: (tookMs / 1000).toFixed(1),
+    'kernel % of a core': (share * 100).toFixed(0),
+    'kernel growth MiB': ((rssMost - rssBefore) / MIB).toFixed(0),
+    'witness p99 ms': report.p99Ms.toFixed(1),
+    'witness max ms': report.maxMs.toFixed(1),
+    detail: value.detail.slice(0, 60),
   });
   expect(report.failures).toEqual([]);
   // Of fewer calls the slowest is no quantile.
@@ -95,7 +108,8 @@ const suffer = async (attack: Attack, meanwhile: (module: string) => Promise<unk
 };
 
 afterEach(async () => {
-  for (const { name } of (await kernel.status()).modules) if (name !== 'witness') await kernel.rpc('module.remove', { module: name });
+  for (const { name } of (await kernel.status()).modules)
+    if (name !== 'witness') await kernel.rpc('module.remove', { module: name });
   expect(await sameAs(before, () => takeSnapshot(kernel, { uids: UIDS }))).toEqual(before);
 });
 
@@ -132,7 +146,10 @@ describe('a hostile agent breaks the protocol', () => {
   it('huge-result: the call fails and the instance goes', async () => {
     const exit = await suffer('huge-result', async (module) => {
       for (let count = 0; count < 2; count += 1) {
-        const failed = await kernel.call(module, 'ok', {}, 10_000).then(() => 'answered', (error: unknown) => toKernelError(error).code);
+        const failed = await kernel.call(module, 'ok', {}, 10_000).then(
+          () => 'answered',
+          (error: unknown) => toKernelError(error).code,
+        );
         expect(failed).toBe('INSTANCE_LOST');
       }
     });
@@ -142,14 +159,21 @@ describe('a hostile agent breaks the protocol', () => {
 
 describe('a hostile agent withholds', () => {
   it('slow-handshake, half-frame, answers-nothing: each is ended when its time is up', async () => {
-    const [slow, half, nothing] = await Promise.all([suffer('slow-handshake'), suffer('half-frame'), suffer('answers-nothing')]);
+    const [slow, half, nothing] = await Promise.all([
+      suffer('slow-handshake'),
+      suffer('half-frame'),
+      suffer('answers-nothing'),
+    ]);
     expect(slow).toMatchObject({ cause: 'startTimeout', detail: 'the agent did not connect in time' });
     expect(half).toMatchObject({ cause: 'loadFailed', detail: 'the module did not load in time' });
     expect(nothing).toMatchObject({ cause: 'loadFailed', detail: 'the module did not load in time' });
   });
 
   it('lies-about-digest: what it says it has loaded is not what it was sent', async () => {
-    expect(await suffer('lies-about-digest')).toMatchObject({ cause: 'loadFailed', detail: expect.stringMatching(/reports digest sha256:/) });
+    expect(await suffer('lies-about-digest')).toMatchObject({
+      cause: 'loadFailed',
+      detail: expect.stringMatching(/reports digest sha256:/),
+    });
   });
 
   it('stops-reading: calls fail within their deadlines, what waits for it is bounded', async () => {
@@ -157,11 +181,19 @@ describe('a hostile agent withholds', () => {
       const large = 'x'.repeat(1.5 * MIB);
       for (let deaths = 0; deaths < 2; deaths += 1) {
         await kernel.call(module, 'ok', {}, 50).catch(() => {});
-        const outcomes = await Promise.allSettled(Array.from({ length: 12 }, () => kernel.call(module, 'ok', { large }, 8_000)));
+        const outcomes = await Promise.allSettled(
+          Array.from({ length: 12 }, () => kernel.call(module, 'ok', { large }, 8_000)),
+        );
         for (const outcome of outcomes) {
           expect(outcome.status).toBe('rejected');
           if (outcome.status === 'rejected') {
-            expect(['INSTANCE_LOST', 'LIMIT_EXCEEDED', 'DEADLINE_EXCEEDED', 'MODULE_UNAVAILABLE', 'MODULE_QUARANTINED']).toContain((outcome.reason as { code: string }).code);
+            expect([
+              'INSTANCE_LOST',
+              'LIMIT_EXCEEDED',
+              'DEADLINE_EXCEEDED',
+              'MODULE_UNAVAILABLE',
+              'MODULE_QUARANTINED',
+            ]).toContain((outcome.reason as { code: string }).code);
           }
         }
       }

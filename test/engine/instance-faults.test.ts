@@ -51,7 +51,10 @@ export const spawned = () => new Promise((resolve) => {
 });
 `;
 const FUNCTIONS = Object.fromEntries(
-  ['ok', 'exit', 'uncaught', 'rejection', 'memory', 'heap', 'loop', 'fill', 'unfill', 'spawned'].map((name) => [name, {}]),
+  ['ok', 'exit', 'uncaught', 'rejection', 'memory', 'heap', 'loop', 'fill', 'unfill', 'spawned'].map((name) => [
+    name,
+    {},
+  ]),
 );
 
 let kernel: KernelUnderTest;
@@ -72,10 +75,14 @@ afterAll(async () => {
 
 type Zone = 'stable' | 'sandbox';
 const inspect = (zone: Zone = 'sandbox') => kernel.rpc('zone.inspect', { zone });
-const unitOf = async (module: string, zone: Zone = 'sandbox') => (await inspect(zone)).units.find((unit) => unit.module === module);
+const unitOf = async (module: string, zone: Zone = 'sandbox') =>
+  (await inspect(zone)).units.find((unit) => unit.module === module);
 /** Does something of which the caller expects nothing but that it ends. */
 const ends = async (promise: Promise<unknown>): Promise<string> =>
-  promise.then(() => 'answered', (error: unknown) => String((error as { code?: unknown }).code));
+  promise.then(
+    () => 'answered',
+    (error: unknown) => String((error as { code?: unknown }).code),
+  );
 
 const unnoticed = ({ failures, calls, p99Ms }: WitnessReport): void => {
   expect(failures).toEqual([]);
@@ -113,11 +120,18 @@ const suffer = async (fault: (pid: number) => unknown) => {
 
 describe('an instance that ends', () => {
   it('by SIGKILL from outside is replaced, with the signal as cause', async () => {
-    expect(await suffer((pid) => process.kill(pid, 'SIGKILL'))).toMatchObject({ cause: 'signal', exitCode: 137, signal: 'SIGKILL', oomKilled: false });
+    expect(await suffer((pid) => process.kill(pid, 'SIGKILL'))).toMatchObject({
+      cause: 'signal',
+      exitCode: 137,
+      signal: 'SIGKILL',
+      oomKilled: false,
+    });
   });
 
   it.each([0, 1, 42])('by process.exit(%i) fails the call and is replaced', async (code) => {
-    const exit = await suffer(async () => expect(await ends(kernel.call('faulty', 'exit', { code }))).toBe('INSTANCE_LOST'));
+    const exit = await suffer(async () =>
+      expect(await ends(kernel.call('faulty', 'exit', { code }))).toBe('INSTANCE_LOST'),
+    );
     expect(exit).toMatchObject({ cause: 'exited', exitCode: code, oomKilled: false });
   });
 
@@ -207,7 +221,10 @@ export const full = () => new Promise((resolve) => {
 });`;
     const PIDS = 64;
     await kernel.install({
-      name: 'bomb', zone: 'stable', code: bomb, functions: { ok: {}, explode: {}, full: {} },
+      name: 'bomb',
+      zone: 'stable',
+      code: bomb,
+      functions: { ok: {}, explode: {}, full: {} },
       manifest: { resources: { memory: '512MiB', pids: PIDS } },
     });
     await kernel.instancePid('bomb');
@@ -244,45 +261,57 @@ export const full = () => new Promise((resolve) => {
 describe('a module that cannot be loaded', () => {
   const failing: readonly (readonly [string, string, RegExp])[] = [
     ['import-throws', `throw new Error('no import');`, /no import/],
-    ['import-hangs', `await new Promise((resolve) => setTimeout(resolve, 1e9)); export const ok = () => 1;`, /did not load in time/],
+    [
+      'import-hangs',
+      `await new Promise((resolve) => setTimeout(resolve, 1e9)); export const ok = () => 1;`,
+      /did not load in time/,
+    ],
     ['start-throws', `export const start = async () => { throw new Error('no start'); };`, /no start/],
   ];
 
-  it.each(failing)('%s: backs off further each time, then goes into quarantine with its reason', async (name, code, reason) => {
-    const seen = new Map<number, number>();
-    const { report } = await witness.during(async () => {
-      await kernel.install({ name, code, functions: {} });
-      await eventually(`${name} is in quarantine`, async () => {
-        const unit = await unitOf(name);
-        if (unit?.state === 'backoff') {
-          expect(unit.nextStartInMs).toBeLessThanOrEqual(unit.restarts === 2 ? 400 : 800);
-          seen.set(unit.restarts, Number(/restarting in (\d+) ms/.exec(unit.reason ?? '')?.[1]));
-        }
-        return unit?.state === 'quarantined';
+  it.each(failing)(
+    '%s: backs off further each time, then goes into quarantine with its reason',
+    async (name, code, reason) => {
+      const seen = new Map<number, number>();
+      const { report } = await witness.during(async () => {
+        await kernel.install({ name, code, functions: {} });
+        await eventually(`${name} is in quarantine`, async () => {
+          const unit = await unitOf(name);
+          if (unit?.state === 'backoff') {
+            expect(unit.nextStartInMs).toBeLessThanOrEqual(unit.restarts === 2 ? 400 : 800);
+            seen.set(unit.restarts, Number(/restarting in (\d+) ms/.exec(unit.reason ?? '')?.[1]));
+          }
+          return unit?.state === 'quarantined';
+        });
       });
-    });
-    // 400 and 800 ms, less at most a fifth.
-    expect([...seen.keys()]).toEqual([2, 3]);
-    expect(seen.get(2)).toBeGreaterThanOrEqual(320);
-    expect(seen.get(2)).toBeLessThanOrEqual(400);
-    expect(seen.get(3)).toBeGreaterThanOrEqual(640);
-    expect(seen.get(3)).toBeLessThanOrEqual(800);
+      // 400 and 800 ms, less at most a fifth.
+      expect([...seen.keys()]).toEqual([2, 3]);
+      expect(seen.get(2)).toBeGreaterThanOrEqual(320);
+      expect(seen.get(2)).toBeLessThanOrEqual(400);
+      expect(seen.get(3)).toBeGreaterThanOrEqual(640);
+      expect(seen.get(3)).toBeLessThanOrEqual(800);
 
-    const unit = await eventually('the last exit is known', async () => {
-      const now = await unitOf(name);
-      return now?.lastExit ? now : null;
-    });
-    expect(unit).toMatchObject({ state: 'quarantined', restarts: 3, nextStartInMs: null, lastExit: { cause: 'loadFailed' } });
-    expect(unit.reason).toMatch(reason);
-    const shown = await kernel.rpc('module.show', { module: name });
-    expect(shown.phase).toBe('quarantined');
-    expect(shown.reason).toMatch(reason);
-    expect((await inspect()).state).toBe('ready');
-    expect(await kernel.call('faulty', 'ok')).toEqual({ ok: true });
-    unnoticed(report);
-    await kernel.rpc('module.remove', { module: name });
-    await nothingLeft();
-  });
+      const unit = await eventually('the last exit is known', async () => {
+        const now = await unitOf(name);
+        return now?.lastExit ? now : null;
+      });
+      expect(unit).toMatchObject({
+        state: 'quarantined',
+        restarts: 3,
+        nextStartInMs: null,
+        lastExit: { cause: 'loadFailed' },
+      });
+      expect(unit.reason).toMatch(reason);
+      const shown = await kernel.rpc('module.show', { module: name });
+      expect(shown.phase).toBe('quarantined');
+      expect(shown.reason).toMatch(reason);
+      expect((await inspect()).state).toBe('ready');
+      expect(await kernel.call('faulty', 'ok')).toEqual({ ok: true });
+      unnoticed(report);
+      await kernel.rpc('module.remove', { module: name });
+      await nothingLeft();
+    },
+  );
 
   it('because start() fails later ends with the code of a failed module', async () => {
     await kernel.install({

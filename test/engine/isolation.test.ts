@@ -21,7 +21,8 @@ import { DENY_TABLE } from '../../zones/seccomp/deny-table.ts';
 import { chooseUid } from '../../zones/uids/uid-lease.verdict.ts';
 
 const host = process.env['KERNELD_TEST_ENGINE'] ?? process.env['DOCKER_HOST'];
-if (host === undefined) throw new Error('set KERNELD_TEST_ENGINE=unix:///path/to/docker.sock: these tests need a container engine');
+if (host === undefined)
+  throw new Error('set KERNELD_TEST_ENGINE=unix:///path/to/docker.sock: these tests need a container engine');
 
 const MIB = 1024 * 1024;
 const clock: Clock = {
@@ -32,14 +33,22 @@ const clock: Clock = {
     return () => clearTimeout(timer);
   },
 };
-const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, critical: () => {}, child: () => log };
+const log: Log = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  critical: () => {},
+  child: () => log,
+};
 const engine = createDockerEngine({ host, clock, log, requestTimeoutMs: 30_000 });
 const signal = AbortSignal.timeout(15 * 60_000);
 const home = randomBytes(6).toString('hex') as HomeId;
 const projectDirectory = join(import.meta.dirname, '../..');
 // Not under os.tmpdir() of the test runner's choice alone: the engine must see the same path.
 const work = mkdtempSync('/tmp/kerneld-isolation-');
-const profileOf = (zone: ZoneName): string => readFileSync(join(projectDirectory, `config/seccomp/${zone}.json`), 'utf8');
+const profileOf = (zone: ZoneName): string =>
+  readFileSync(join(projectDirectory, `config/seccomp/${zone}.json`), 'utf8');
 let image = '';
 
 beforeAll(async () => {
@@ -47,8 +56,14 @@ beforeAll(async () => {
   const bundle = { projectDirectory, cacheDirectory: join(work, 'cache'), signal };
   const probe = await bundleAgent({ entry: 'zones/probe/probe.ts', ...bundle });
   const options = {
-    images: engine.images, nodePath: process.execPath, agent: Buffer.from(`setInterval(() => {}, 1000); // ${home}`), probe,
-    cacheDirectory: bundle.cacheDirectory, clock, log, buildTimeoutMs: 120_000,
+    images: engine.images,
+    nodePath: process.execPath,
+    agent: Buffer.from(`setInterval(() => {}, 1000); // ${home}`),
+    probe,
+    cacheDirectory: bundle.cacheDirectory,
+    clock,
+    log,
+    buildTimeoutMs: 120_000,
   };
   const built = await ensureZoneImage(options, signal);
   image = built.tag;
@@ -74,10 +89,23 @@ const newSpec = async (zone: ZoneName, change: Partial<ContainerSpec> = {}): Pro
   const directory = join(work, instance);
   mkdirSync(directory);
   chmodSync(directory, 0o711);
-  const template = planInstanceSpec(home, {
-    zone, image, runtime: '', memoryBytes: 64 * MIB, cpus: 1, pids: 64, nofile: 256, tmpBytes: 4 * MIB, moduleTmpBytes: 4 * MIB,
-    seccompProfile: profileOf(zone), orphanTimeoutMs: 60_000,
-  }, (text) => createHash('sha256').update(text).digest('hex'));
+  const template = planInstanceSpec(
+    home,
+    {
+      zone,
+      image,
+      runtime: '',
+      memoryBytes: 64 * MIB,
+      cpus: 1,
+      pids: 64,
+      nofile: 256,
+      tmpBytes: 4 * MIB,
+      moduleTmpBytes: 4 * MIB,
+      seccompProfile: profileOf(zone),
+      orphanTimeoutMs: 60_000,
+    },
+    (text) => createHash('sha256').update(text).digest('hex'),
+  );
   return { ...template, instance, directory, uid: choice.uid, ...change };
 };
 
@@ -101,11 +129,17 @@ const waitForExit = async (container: ContainerId): Promise<ContainerFacts> => {
 
 /** Runs a script in a zone without Node's own restrictions, so that only the system refuses, and gives what it printed. */
 const runScript = async (zone: ZoneName, script: string, change: Partial<ContainerSpec> = {}): Promise<string> =>
-  withContainer(await newSpec(zone, { command: ['/usr/bin/node', '--disable-warning=ExperimentalWarning', '-e', script], ...change }), async (container) => {
-    await engine.start(container, signal);
-    await waitForExit(container);
-    return engine.startupOutput(container, 65_536, signal);
-  });
+  withContainer(
+    await newSpec(zone, {
+      command: ['/usr/bin/node', '--disable-warning=ExperimentalWarning', '-e', script],
+      ...change,
+    }),
+    async (container) => {
+      await engine.start(container, signal);
+      await waitForExit(container);
+      return engine.startupOutput(container, 65_536, signal);
+    },
+  );
 
 /** Runs each expression in a zone; gives `ok` or the error of each. */
 const tryEach = async (zone: ZoneName, attempts: Readonly<Record<string, string>>): Promise<Record<string, string>> => {
@@ -113,7 +147,9 @@ const tryEach = async (zone: ZoneName, attempts: Readonly<Record<string, string>
     const fs = require('node:fs'), cp = require('node:child_process');
     const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
     const seen = {};
-    for (const [name, attempt] of [${Object.entries(attempts).map(([name, body]) => `[${JSON.stringify(name)}, () => { ${body} }]`).join(', ')}]) {
+    for (const [name, attempt] of [${Object.entries(attempts)
+      .map(([name, body]) => `[${JSON.stringify(name)}, () => { ${body} }]`)
+      .join(', ')}]) {
       try { seen[name] = String(attempt() ?? 'ok'); } catch (error) { seen[name] = error.code ?? error.message; }
     }
     fs.writeSync(1, JSON.stringify(seen)); process.exit(0);`;
@@ -126,7 +162,9 @@ const inspectRaw = (container: ContainerId): Promise<RawInspect> =>
     request({ socketPath: engine.socketPath, path: `/containers/${container}/json` }, (response) => {
       let text = '';
       response.on('data', (chunk) => (text += String(chunk))).on('end', () => resolve(JSON.parse(text) as RawInspect));
-    }).on('error', reject).end();
+    })
+      .on('error', reject)
+      .end();
   });
 
 describe.each(ZONE_NAMES)('the probe in %s', (zone) => {
@@ -140,7 +178,8 @@ describe.each(ZONE_NAMES)('the probe in %s', (zone) => {
     }
     const differences = report.checks.filter(({ why }) => why.startsWith('stable may, sandbox may not'));
     expect(differences.length).toBeGreaterThanOrEqual(9);
-    for (const { name, observed } of differences) expect([name, observed === 'EPERM'], name).toEqual([name, zone === 'sandbox']);
+    for (const { name, observed } of differences)
+      expect([name, observed === 'EPERM'], name).toEqual([name, zone === 'sandbox']);
     expect(await engine.list(home, signal)).toEqual([]);
   });
 });
@@ -151,12 +190,28 @@ describe('the probe', () => {
     const report = await runProbe({ engine, clock, spec, timeoutMs: 20_000 }, signal);
     expect(report.passed).toBe(false);
     const failed = report.checks.filter((check) => !check.passed).map(({ name }) => name);
-    expect(failed).toEqual(expect.arrayContaining(['clone3', 'unshare', 'keyctl', 'socket(AF_INET)', 'clone(NEWUSER)', 'io_uring_setup', 'memfd_create']));
+    expect(failed).toEqual(
+      expect.arrayContaining([
+        'clone3',
+        'unshare',
+        'keyctl',
+        'socket(AF_INET)',
+        'clone(NEWUSER)',
+        'io_uring_setup',
+        'memfd_create',
+      ]),
+    );
   });
 
   it('does not pass a zone whose profile was traced naively: what was seen is allowed, and clone3 with it', async () => {
-    const traced = compileProfile([...ALLOWLISTS.stable, { names: ['clone3'], why: 'seen in a trace' }], { never: [], only: [] });
-    const report = await runProbe({ engine, clock, spec: await newSpec('stable', { seccompProfile: formatProfile(traced) }), timeoutMs: 20_000 }, signal);
+    const traced = compileProfile([...ALLOWLISTS.stable, { names: ['clone3'], why: 'seen in a trace' }], {
+      never: [],
+      only: [],
+    });
+    const report = await runProbe(
+      { engine, clock, spec: await newSpec('stable', { seccompProfile: formatProfile(traced) }), timeoutMs: 20_000 },
+      signal,
+    );
     const failed = report.checks.filter((check) => !check.passed).map(({ name }) => name);
     expect(failed).toEqual(expect.arrayContaining(['clone3', 'clone(NEWUSER)', 'socket(AF_VSOCK)']));
     expect(failed, JSON.stringify(report.checks.slice(0, 2))).not.toContain('unshare');
@@ -170,8 +225,14 @@ describe('the probe', () => {
 
   it('that is late or crashes has not passed, and its container is removed', async () => {
     const late = await runProbe({ engine, clock, spec: await newSpec('stable'), timeoutMs: 1 }, signal);
-    expect(late).toMatchObject({ passed: false, checks: [{ name: 'probe', observed: expect.stringContaining('no end within 1 ms') }] });
-    const crashed = await runProbe({ engine, clock, spec: await newSpec('stable', { memoryBytes: 8 * MIB }), timeoutMs: 20_000 }, signal);
+    expect(late).toMatchObject({
+      passed: false,
+      checks: [{ name: 'probe', observed: expect.stringContaining('no end within 1 ms') }],
+    });
+    const crashed = await runProbe(
+      { engine, clock, spec: await newSpec('stable', { memoryBytes: 8 * MIB }), timeoutMs: 20_000 },
+      signal,
+    );
     expect(crashed.passed).toBe(false);
     expect(await engine.list(home, signal)).toEqual([]);
   });
@@ -190,7 +251,12 @@ describe('the differences between the zones, in ordinary code', () => {
   };
 
   it('work in stable: a process, SIGSTOP to a sibling, a database with locks, watching files', async () => {
-    expect(await tryEach('stable', attempts)).toEqual({ 'start-process': '0', 'send-signal': 'T', 'file-lock': 'ok', 'watch-files': 'ok' });
+    expect(await tryEach('stable', attempts)).toEqual({
+      'start-process': '0',
+      'send-signal': 'T',
+      'file-lock': 'ok',
+      'watch-files': 'ok',
+    });
   });
 
   it('are refused in sandbox', async () => {
@@ -211,7 +277,12 @@ describe.each(ZONE_NAMES)('an instance in %s', (zone) => {
       files: `const open = []; for (let i = 0; i < 1000; i += 1) open.push(fs.openSync('/dev/null'));`,
     });
     expect(seen).toEqual({
-      programs: 'node', execute: zone === 'stable' ? 'EACCES' : 'EPERM', fill: 'ENOSPC', replaceSocket: 'EROFS', sharedMemory: 'ENOENT', files: 'EMFILE',
+      programs: 'node',
+      execute: zone === 'stable' ? 'EACCES' : 'EPERM',
+      fill: 'ENOSPC',
+      replaceSocket: 'EROFS',
+      sharedMemory: 'ENOENT',
+      files: 'EMFILE',
     });
   });
 
@@ -225,10 +296,19 @@ describe.each(ZONE_NAMES)('an instance in %s', (zone) => {
       expect(status).toMatch(/^NoNewPrivs:\t1$/m);
       expect(status).toMatch(/^Seccomp:\t2$/m);
       expect(status).toMatch(new RegExp(`^Uid:\t${facts?.uid}\t`, 'm'));
-      const devices = readFileSync(`/proc/${facts?.pid}/net/dev`, 'utf8').split('\n').slice(2).filter((line) => line.trim() !== '');
+      const devices = readFileSync(`/proc/${facts?.pid}/net/dev`, 'utf8')
+        .split('\n')
+        .slice(2)
+        .filter((line) => line.trim() !== '');
       expect(devices.map((line) => line.split(':')[0]?.trim())).toEqual(['lo']);
       const isolation = await engine.isolation(container, signal);
-      expect(isolation).toMatchObject({ networkMode: 'none', capabilities: '0000000000000000', noNewPrivileges: true, seccompMode: 2, readonlyRootfs: true });
+      expect(isolation).toMatchObject({
+        networkMode: 'none',
+        capabilities: '0000000000000000',
+        noNewPrivileges: true,
+        seccompMode: 2,
+        readonlyRootfs: true,
+      });
       for (const name of ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'uts']) {
         expect(isolation?.namespaces[name], name).toMatch(/^\w+:\[\d+\]$/);
         expect(isolation?.namespaces[name], name).not.toBe(readlinkSync(`/proc/self/ns/${name}`));
@@ -242,16 +322,29 @@ describe.each(ZONE_NAMES)('an instance in %s', (zone) => {
       const { Name, HostConfig, Config } = await inspectRaw(container);
       expect(Name).toBe(`/kerneld-${spec.uid}`);
       expect(HostConfig).toMatchObject({
-        Memory: 64 * MIB, MemorySwap: 64 * MIB, NanoCpus: 1e9, PidsLimit: 64, IpcMode: 'none', CgroupnsMode: 'private', NetworkMode: 'none',
-        ReadonlyRootfs: true, CapDrop: ['ALL'], RestartPolicy: { Name: 'no' }, Privileged: false,
+        Memory: 64 * MIB,
+        MemorySwap: 64 * MIB,
+        NanoCpus: 1e9,
+        PidsLimit: 64,
+        IpcMode: 'none',
+        CgroupnsMode: 'private',
+        NetworkMode: 'none',
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        RestartPolicy: { Name: 'no' },
+        Privileged: false,
         LogConfig: { Type: 'json-file', Config: { 'max-size': '64k', 'max-file': '1' } },
         Binds: [`${spec.directory}:/run/kerneld:ro`],
       });
       expect(HostConfig['Init'] ?? false).toBe(false);
       expect(HostConfig['CapAdd'] ?? []).toEqual([]);
       expect(Config['Labels']).toEqual({
-        'kerneld.home': home, 'kerneld.zone': zone, 'kerneld.instance': spec.instance, 'kerneld.spec': spec.specDigest,
-        'kerneld.uid': String(spec.uid), 'kerneld.class': '64MiB',
+        'kerneld.home': home,
+        'kerneld.zone': zone,
+        'kerneld.instance': spec.instance,
+        'kerneld.spec': spec.specDigest,
+        'kerneld.uid': String(spec.uid),
+        'kerneld.class': '64MiB',
       });
       const limits = await engine.start(container, signal).then(() => engine.inspect(container, signal));
       expect(readFileSync(`/proc/${limits?.pid}/limits`, 'utf8')).toMatch(/^Max core file size\s+0\s+0/m);
@@ -264,7 +357,9 @@ describe('the lease of a uid', () => {
     const spec = await newSpec('stable');
     await withContainer(spec, async () => {
       expect(await engine.leasedUids(signal)).toContain(spec.uid);
-      await expect(engine.create({ ...spec, home: 'ffffffffffff' as HomeId }, signal)).rejects.toMatchObject({ code: 'UID_UNAVAILABLE' });
+      await expect(engine.create({ ...spec, home: 'ffffffffffff' as HomeId }, signal)).rejects.toMatchObject({
+        code: 'UID_UNAVAILABLE',
+      });
     });
     expect(await engine.leasedUids(signal)).not.toContain(spec.uid);
     await withContainer(spec, async () => {});
@@ -279,10 +374,13 @@ describe('the engine', () => {
     const following = engine.follow(home, opened.resolve, (event) => events.push(event), ending.signal);
     await Promise.race([opened.promise, following]);
     const hog = `const kept = []; for (;;) kept.push(Buffer.alloc(1024 * 1024, 1));`;
-    const oom = await withContainer(await newSpec('stable', { command: ['/usr/bin/node', '-e', hog] }), async (container) => {
-      await engine.start(container, signal);
-      return waitForExit(container);
-    });
+    const oom = await withContainer(
+      await newSpec('stable', { command: ['/usr/bin/node', '-e', hog] }),
+      async (container) => {
+        await engine.start(container, signal);
+        return waitForExit(container);
+      },
+    );
     expect(oom.exit).toMatchObject({ oomKilled: true, exitCode: 137, signal: 'SIGKILL' });
     const killed = await withContainer(await newSpec('stable'), async (container) => {
       await engine.start(container, signal);
@@ -291,17 +389,23 @@ describe('the engine', () => {
       return waitForExit(container);
     });
     expect(killed.exit).toMatchObject({ oomKilled: false, exitCode: 137 });
-    await expect.poll(() => events).toEqual(expect.arrayContaining([
-      { kind: 'containerOom', container: oom.container },
-      { kind: 'containerDied', container: oom.container, exitCode: 137 },
-      { kind: 'containerDied', container: killed.container, exitCode: 137 },
-    ]));
+    await expect
+      .poll(() => events)
+      .toEqual(
+        expect.arrayContaining([
+          { kind: 'containerOom', container: oom.container },
+          { kind: 'containerDied', container: oom.container, exitCode: 137 },
+          { kind: 'containerDied', container: killed.container, exitCode: 137 },
+        ]),
+      );
     ending.abort();
     await following;
   });
 
   it('says IMAGE_UNAVAILABLE for an image that it does not have, and does not pull it', async () => {
-    await expect(engine.create(await newSpec('stable', { image: 'kerneld-zone:none' }), signal)).rejects.toMatchObject({ code: 'IMAGE_UNAVAILABLE' });
+    await expect(engine.create(await newSpec('stable', { image: 'kerneld-zone:none' }), signal)).rejects.toMatchObject({
+      code: 'IMAGE_UNAVAILABLE',
+    });
   });
 
   it('describes itself', async () => {

@@ -6,7 +6,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { toKernelError } from '../../Kernel/contract/errors.ts';
 import {
-  containersOf, ENGINE_HOST, engineApi, eventually, fastConfig, run, startKernel, type ContainerRow, type KernelUnderTest,
+  containersOf,
+  ENGINE_HOST,
+  engineApi,
+  eventually,
+  fastConfig,
+  run,
+  startKernel,
+  type ContainerRow,
+  type KernelUnderTest,
 } from '../support/kernel.ts';
 import { counterModule, crash } from '../support/probe-module.ts';
 import { expectSame, restingSnapshot } from '../support/same-as-before.ts';
@@ -16,24 +24,38 @@ const rows = async (kernel: KernelUnderTest) =>
 
 /** Instances as they must be found again: same container, same process, same count of restarts. */
 const identities = async (kernel: KernelUnderTest): Promise<string[]> =>
-  (await rows(kernel)).map(({ zone, module, id, pid, restarts, state }) => `${zone} ${module} ${id} ${pid} ${restarts} ${state}`).sort();
+  (await rows(kernel))
+    .map(({ zone, module, id, pid, restarts, state }) => `${zone} ${module} ${id} ${pid} ${restarts} ${state}`)
+    .sort();
 
 const codeOf = (thrown: unknown): string => toKernelError(thrown).code;
 
 const running = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 const settled = (kernel: KernelUnderTest, wanted: number): Promise<true> =>
-  eventually(`both zones are ready with ${wanted} instances and nothing else`, async () => {
-    const { mode, zones } = await kernel.status();
-    expect(mode).toBe('running');
-    expect(zones.map(({ state }) => state)).toEqual(['ready', 'ready']);
-    expect((await rows(kernel)).map(({ state }) => state)).toEqual(Array.from({ length: wanted }, () => 'ready'));
-    expect((await containersOf(kernel.homeId())).map(({ State }) => State)).toEqual(Array.from({ length: wanted }, () => 'running'));
-    expect(await kernel.snapshot()).toMatchObject({ containers: wanted, directories: wanted, records: wanted, mounts: 0 });
-    return true as const;
-  }, 20_000);
+  eventually(
+    `both zones are ready with ${wanted} instances and nothing else`,
+    async () => {
+      const { mode, zones } = await kernel.status();
+      expect(mode).toBe('running');
+      expect(zones.map(({ state }) => state)).toEqual(['ready', 'ready']);
+      expect((await rows(kernel)).map(({ state }) => state)).toEqual(Array.from({ length: wanted }, () => 'ready'));
+      expect((await containersOf(kernel.homeId())).map(({ State }) => State)).toEqual(
+        Array.from({ length: wanted }, () => 'running'),
+      );
+      expect(await kernel.snapshot()).toMatchObject({
+        containers: wanted,
+        directories: wanted,
+        records: wanted,
+        mounts: 0,
+      });
+      return true as const;
+    },
+    20_000,
+  );
 
-const recordFile = (kernel: KernelUnderTest, instance: string): string => join(kernel.home, 'state/records', `${instance}.json`);
+const recordFile = (kernel: KernelUnderTest, instance: string): string =>
+  join(kernel.home, 'state/records', `${instance}.json`);
 
 const instanceOf = async (kernel: KernelUnderTest, module: string): Promise<string> => {
   await kernel.instancePid(module);
@@ -44,16 +66,25 @@ const instanceOf = async (kernel: KernelUnderTest, module: string): Promise<stri
 const atHandover = async (kernel: KernelUnderTest): Promise<void> => {
   const untilMs = performance.now() + 20_000;
   for (;;) {
-    const mode = await kernel.status().then((status) => status.mode, () => 'not yet');
+    const mode = await kernel.status().then(
+      (status) => status.mode,
+      () => 'not yet',
+    );
     if (mode === 'handover') return;
-    if (mode === 'running' || performance.now() > untilMs) throw new Error(`handover was not seen; the mode is ${mode}`);
+    if (mode === 'running' || performance.now() > untilMs)
+      throw new Error(`handover was not seen; the mode is ${mode}`);
   }
 };
 
 const createContainer = (name: string, body: unknown): Promise<string> =>
   new Promise((resolve, reject) => {
     const outgoing = request(
-      { socketPath: ENGINE_HOST.replace('unix://', ''), method: 'POST', path: `/containers/create?name=${name}`, headers: { host: 'engine', 'content-type': 'application/json' } },
+      {
+        socketPath: ENGINE_HOST.replace('unix://', ''),
+        method: 'POST',
+        path: `/containers/create?name=${name}`,
+        headers: { host: 'engine', 'content-type': 'application/json' },
+      },
       (answer) => {
         let text = '';
         answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
@@ -88,7 +119,9 @@ describe('kill -9 of the kernel', () => {
 
     for (let round = 1; round <= 2; round += 1) {
       await kernel.kill9();
-      expect((await containersOf(kernel.homeId())).map(({ State }) => State)).toEqual(Array.from({ length: 7 }, () => 'running'));
+      expect((await containersOf(kernel.homeId())).map(({ State }) => State)).toEqual(
+        Array.from({ length: 7 }, () => 'running'),
+      );
       const beganMs = performance.now();
       await kernel.start();
       const tookMs = Math.round(performance.now() - beganMs);
@@ -115,10 +148,9 @@ describe('kill -9 of the kernel', () => {
     const before = await identities(kernel);
     const client = await kernel.client();
     const calls = Array.from({ length: 20 }, () =>
-      client.call('module.call', { module: 'worker', function: 'sleep', params: { ms: 30_000 } }).then(
-        () => 'answered',
-        codeOf,
-      ),
+      client
+        .call('module.call', { module: 'worker', function: 'sleep', params: { ms: 30_000 } })
+        .then(() => 'answered', codeOf),
     );
     const posted = kernel.call('worker', 'sleep', { ms: 30_000 }).then(() => 'answered', codeOf);
     await eventually('the calls are in flight', async () => {
@@ -143,7 +175,8 @@ describe('kill -9 of the kernel', () => {
     for (let round = 0; round < 8; round += 1) {
       await kernel.kill9();
       // Half of the rounds find nothing to adopt, so that the kill falls into the making of containers.
-      if (round % 2 === 0) for (const { Id } of await containersOf(kernel.homeId())) await engineApi('POST', `/containers/${Id}/kill`);
+      if (round % 2 === 0)
+        for (const { Id } of await containersOf(kernel.homeId())) await engineApi('POST', `/containers/${Id}/kill`);
       await kernel.start({ awaitUp: false });
       const afterMs = Math.round(Math.random() * 1_500);
       await delay(afterMs);
@@ -159,20 +192,24 @@ describe('kill -9 of the kernel', () => {
     expect(new Set(uids).size).toBe(3);
   }, 240_000);
 
-  it.each(['with instances to adopt', 'with instances to make'])('at handover, %s: the next start has exactly what is wanted', async (which) => {
-    await using kernel = await startKernel();
-    await kernel.install(counterModule('one', { zone: 'stable' }));
-    await kernel.install(counterModule('two', { zone: 'sandbox' }));
-    const before = await identities(kernel);
-    await kernel.kill9();
-    if (which === 'with instances to make') for (const { Id } of await containersOf(kernel.homeId())) await engineApi('POST', `/containers/${Id}/kill`);
-    await kernel.start({ awaitUp: false });
-    await atHandover(kernel);
-    await kernel.kill9();
-    await kernel.start();
-    await settled(kernel, 2);
-    if (which === 'with instances to adopt') expect(await identities(kernel)).toEqual(before);
-  });
+  it.each(['with instances to adopt', 'with instances to make'])(
+    'at handover, %s: the next start has exactly what is wanted',
+    async (which) => {
+      await using kernel = await startKernel();
+      await kernel.install(counterModule('one', { zone: 'stable' }));
+      await kernel.install(counterModule('two', { zone: 'sandbox' }));
+      const before = await identities(kernel);
+      await kernel.kill9();
+      if (which === 'with instances to make')
+        for (const { Id } of await containersOf(kernel.homeId())) await engineApi('POST', `/containers/${Id}/kill`);
+      await kernel.start({ awaitUp: false });
+      await atHandover(kernel);
+      await kernel.kill9();
+      await kernel.start();
+      await settled(kernel, 2);
+      if (which === 'with instances to adopt') expect(await identities(kernel)).toEqual(before);
+    },
+  );
 });
 
 describe('SIGTERM at handover', () => {
@@ -200,7 +237,9 @@ describe('what a returning kernel finds', () => {
     const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
     const sandbox = /sandbox: .*/;
-    kernel.writeConfig(fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 1')));
+    kernel.writeConfig(
+      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 1')),
+    );
     await kernel.start();
     expect(await kernel.instancePid('kept')).toBe(kept);
     expect(await kernel.instancePid('grown')).not.toBe(grown);
@@ -210,7 +249,9 @@ describe('what a returning kernel finds', () => {
     const again = await kernel.instancePid('grown');
 
     await kernel.kill9();
-    kernel.writeConfig(fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 0.5')));
+    kernel.writeConfig(
+      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 0.5')),
+    );
     await kernel.start();
     expect(await kernel.instancePid('kept')).toBe(kept);
     expect(await kernel.instancePid('grown')).not.toBe(again);
@@ -218,8 +259,11 @@ describe('what a returning kernel finds', () => {
   });
 
   it('replaces instances whose module has other configuration values now', async () => {
-    const manifest = { config: { type: 'object', properties: { greeting: { type: 'string' } }, additionalProperties: false } };
-    const withGreeting = (greeting: string): string => fastConfig(`modules:\n  polite: { config: { greeting: ${greeting} } }\n`);
+    const manifest = {
+      config: { type: 'object', properties: { greeting: { type: 'string' } }, additionalProperties: false },
+    };
+    const withGreeting = (greeting: string): string =>
+      fastConfig(`modules:\n  polite: { config: { greeting: ${greeting} } }\n`);
     await using kernel = await startKernel({ config: withGreeting('Hello') });
     await kernel.install(counterModule('polite', { manifest }));
     await kernel.install(counterModule('other', { manifest }));
@@ -239,7 +283,8 @@ describe('what a returning kernel finds', () => {
   it('kills and replaces instances whose record is missing, unfinished or damaged', async () => {
     await using kernel = await startKernel();
     const names = ['intact', 'missing', 'assigning', 'truncated', 'empty', 'flipped'] as const;
-    for (const [at, name] of names.entries()) await kernel.install(counterModule(name, { zone: at % 2 === 0 ? 'stable' : 'sandbox' }));
+    for (const [at, name] of names.entries())
+      await kernel.install(counterModule(name, { zone: at % 2 === 0 ? 'stable' : 'sandbox' }));
     const pids = new Map<string, number>();
     for (const name of names) pids.set(name, await kernel.instancePid(name));
     const files = new Map<string, string>();
@@ -282,9 +327,18 @@ describe('what a returning kernel finds', () => {
 
     const labels = (home: string, more: Record<string, string>) => ({ 'kerneld.home': home, ...more });
     const stray = (home: string, more: Record<string, string> = {}) =>
-      createContainer(`stray-${home}-${Object.keys(more).length}`, { Image: image, Cmd: ['x'], Labels: labels(home, more), HostConfig: { NetworkMode: 'none' } });
+      createContainer(`stray-${home}-${Object.keys(more).length}`, {
+        Image: image,
+        Cmd: ['x'],
+        Labels: labels(home, more),
+        HostConfig: { NetworkMode: 'none' },
+      });
     const own = await stray(kernel.homeId());
-    const ownOdd = await stray(kernel.homeId(), { 'kerneld.zone': 'no-such-zone', 'kerneld.instance': '../../etc', 'kerneld.uid': 'NaN' });
+    const ownOdd = await stray(kernel.homeId(), {
+      'kerneld.zone': 'no-such-zone',
+      'kerneld.instance': '../../etc',
+      'kerneld.uid': 'NaN',
+    });
     const otherHome = 'feedfacebeef';
     const foreign = await stray(otherHome, { 'kerneld.zone': 'stable', 'kerneld.instance': 'i-ffffffffffff' });
     try {
@@ -294,13 +348,19 @@ describe('what a returning kernel finds', () => {
       mkdirSync(join(instances, 'something-else/deeper'), { recursive: true });
       // What a killed kernel leaves: a socket file without a listener. A listener that ends well removes its file.
       const stale = join(instances, 'i-ffffffffffff/agent.sock');
-      const left = await run(process.execPath, ['-e', `require('node:net').createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, 'SIGKILL'))`]);
+      const left = await run(process.execPath, [
+        '-e',
+        `require('node:net').createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ]);
       expect(left.status).toBe(128);
       expect(statSync(stale).isSocket()).toBe(true);
       // A socket of that kind in the place of the instance that lives.
       const keptSocket = join(instances, keptId, 'agent.sock');
       renameSync(stale, keptSocket);
-      await run(process.execPath, ['-e', `require('node:net').createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, 'SIGKILL'))`]);
+      await run(process.execPath, [
+        '-e',
+        `require('node:net').createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ]);
       writeFileSync(join(records, 'i-dddddddddddd.json'), readFileSync(join(records, readdirSync(records)[0]!)));
       writeFileSync(join(records, 'i-cccccccccccc.json.tmp'), '{');
       writeFileSync(join(records, 'no-record'), 'x');
@@ -329,10 +389,14 @@ describe('instances whose kernel never comes back', () => {
     const pids = [await kernel.instancePid('one'), await kernel.instancePid('two')];
     const snapshot = await restingSnapshot(kernel);
     await kernel.kill9();
-    await eventually('the containers have ended by themselves', async () => {
-      const states = (await containersOf(kernel.homeId())).map(({ State }) => State);
-      return states.length === 2 && states.every((state) => state === 'exited');
-    }, 20_000);
+    await eventually(
+      'the containers have ended by themselves',
+      async () => {
+        const states = (await containersOf(kernel.homeId())).map(({ State }) => State);
+        return states.length === 2 && states.every((state) => state === 'exited');
+      },
+      20_000,
+    );
     for (const pid of pids) expect(running(pid)).toBe(false);
     await kernel.start();
     await settled(kernel, 2);

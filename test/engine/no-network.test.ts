@@ -7,7 +7,11 @@ import { counterModule, crash } from '../support/probe-module.ts';
 import { expectSame, restingSnapshot } from '../support/same-as-before.ts';
 
 const NO_INTERFACES = ['unshare', '-n'];
-const UNIX_ONLY = [process.execPath, '--disable-warning=ExperimentalWarning', join(PROJECT, 'test/support/unix-only.mjs')];
+const UNIX_ONLY = [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  join(PROJECT, 'test/support/unix-only.mjs'),
+];
 
 /** What comes of each kind of socket. */
 const TRY = `
@@ -57,7 +61,11 @@ describe('in a network namespace without interfaces', () => {
   it('there is no way out, which the same program without it has', async () => {
     expect(await trySockets([])).toMatchObject({ tcp4: 'ECONNREFUSED', udp4: 'bound', unix: 'listening' });
     // Even loopback is down.
-    expect(await trySockets(NO_INTERFACES)).toMatchObject({ tcp4: 'ENETUNREACH', outside: 'ENETUNREACH', unix: 'listening' });
+    expect(await trySockets(NO_INTERFACES)).toMatchObject({
+      tcp4: 'ENETUNREACH',
+      outside: 'ENETUNREACH',
+      unix: 'listening',
+    });
   });
 
   it('the kernel boots, installs, calls, survives crashes and is adopted from', async () => {
@@ -68,7 +76,13 @@ describe('in a network namespace without interfaces', () => {
 
 describe('under a filter that allows only AF_UNIX', () => {
   it('other sockets cannot be made, which the same program without it can', async () => {
-    expect(await trySockets(UNIX_ONLY)).toEqual({ tcp4: 'EPERM', tcp6: 'EPERM', outside: 'EPERM', udp4: 'EPERM', unix: 'listening' });
+    expect(await trySockets(UNIX_ONLY)).toEqual({
+      tcp4: 'EPERM',
+      tcp6: 'EPERM',
+      outside: 'EPERM',
+      udp4: 'EPERM',
+      unix: 'listening',
+    });
   });
 
   it('the kernel boots, installs, calls, survives crashes and is adopted from', async () => {

@@ -17,7 +17,10 @@ describe('the first session', () => {
     expect(status).toBe(0);
     const report = JSON.parse(stdout) as { mode: string; zones: { name: string; state: string }[] };
     expect(report.mode).toBe('running');
-    expect(report.zones.map(({ name, state }) => [name, state])).toEqual([['stable', 'ready'], ['sandbox', 'ready']]);
+    expect(report.zones.map(({ name, state }) => [name, state])).toEqual([
+      ['stable', 'ready'],
+      ['sandbox', 'ready'],
+    ]);
   });
 
   it('installs the sample module and calls it', async () => {
@@ -25,7 +28,9 @@ describe('the first session', () => {
     expect(installed).toMatchObject({ status: 0, stderr: '' });
     const called = await kernel.ctl(['module', 'call', 'greeter', 'hello', '{"name":"Ada"}']);
     expect(called).toEqual({ status: 0, stdout: '{"greeting":"Hello, Ada"}\n', stderr: '' });
-    expect((await kernel.status()).modules).toMatchObject([{ name: 'greeter', phase: 'running', signed: false, slots: { active: { version: '1.0.0' }, fallback: null } }]);
+    expect((await kernel.status()).modules).toMatchObject([
+      { name: 'greeter', phase: 'running', signed: false, slots: { active: { version: '1.0.0' }, fallback: null } },
+    ]);
   });
 
   it('isolates the instance: no capability, seccomp filter, no new privileges, only loopback', async () => {
@@ -35,9 +40,13 @@ describe('the first session', () => {
     expect(procStatus(pid, 'Seccomp')).toBe('2');
     expect(procStatus(pid, 'NoNewPrivs')).toBe('1');
     expect(Number(procStatus(pid, 'Uid')?.split('\t')[0])).toBeGreaterThan(1000);
-    const interfaces = readFileSync(`/proc/${pid}/net/dev`, 'utf8').split('\n').slice(2).flatMap((line) => line.split(':')[0]?.trim() || []);
+    const interfaces = readFileSync(`/proc/${pid}/net/dev`, 'utf8')
+      .split('\n')
+      .slice(2)
+      .flatMap((line) => line.split(':')[0]?.trim() || []);
     expect(interfaces).toEqual(['lo']);
-    for (const kind of ['net', 'pid', 'mnt', 'ipc', 'uts', 'cgroup']) expect(namespaceOf(pid, kind)).not.toBe(namespaceOf(process.pid, kind));
+    for (const kind of ['net', 'pid', 'mnt', 'ipc', 'uts', 'cgroup'])
+      expect(namespaceOf(pid, kind)).not.toBe(namespaceOf(process.pid, kind));
   });
 
   it('answers again after SIGKILL of the instance, at once for whoever calls', async () => {
@@ -46,8 +55,14 @@ describe('the first session', () => {
     expect(await kernel.call('greeter', 'hello', { name: 'Bob' })).toEqual({ greeting: 'Hello, Bob' });
     expect(await kernel.instancePid('greeter')).not.toBe(pid);
     const inspected = await kernel.rpc('zone.inspect', { zone: 'stable' });
-    await eventually('the exit is known', async () => (await kernel.rpc('zone.inspect', { zone: 'stable' })).units[0]?.lastExit);
-    expect((await kernel.rpc('zone.inspect', { zone: 'stable' })).units[0]).toMatchObject({ restarts: 1, lastExit: { cause: 'signal', oomKilled: false } });
+    await eventually(
+      'the exit is known',
+      async () => (await kernel.rpc('zone.inspect', { zone: 'stable' })).units[0]?.lastExit,
+    );
+    expect((await kernel.rpc('zone.inspect', { zone: 'stable' })).units[0]).toMatchObject({
+      restarts: 1,
+      lastExit: { cause: 'signal', oomKilled: false },
+    });
     expect(inspected.probe?.passed).toBe(true);
   });
 

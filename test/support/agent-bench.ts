@@ -157,7 +157,9 @@ export const openBench = async (options: BenchOptions = {}): Promise<Bench> => {
     clock: realClock,
     random: realRandom,
     log: silentLog,
-    ...(options.outputBytesPerSecond === undefined ? {} : { outputBytesPerSecond: () => options.outputBytesPerSecond! }),
+    ...(options.outputBytesPerSecond === undefined
+      ? {}
+      : { outputBytesPerSecond: () => options.outputBytesPerSecond! }),
   });
   const link = await openLink({
     instance: INSTANCE,

@@ -7,7 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AGENT_SOCKET } from '../../Kernel/contract/wire/agent.constants.ts';
 import { ATTACKS, type Attack } from './hostile-attacks.table.ts';
 import {
-  answerLyingAboutDigest, connectGreeted, connectRaw, connectWebSocket, frame, frameHead, helloFrame, jsonFrame, nested,
+  answerLyingAboutDigest,
+  connectGreeted,
+  connectRaw,
+  connectWebSocket,
+  frame,
+  frameHead,
+  helloFrame,
+  jsonFrame,
+  nested,
   type HostilePeer,
 } from './hostile-peer.ts';
 
@@ -17,23 +25,28 @@ const BATCH = 2_000;
 /** Writes the same bytes as fast as they are taken, for ever. */
 const pour = async (peer: HostilePeer, bytes: Buffer): Promise<void> => {
   const { socket } = peer;
-  const many = Buffer.concat(Array.from({ length: Math.max(1, Math.min(BATCH, Math.floor(MIB / bytes.length))) }, () => bytes));
+  const many = Buffer.concat(
+    Array.from({ length: Math.max(1, Math.min(BATCH, Math.floor(MIB / bytes.length))) }, () => bytes),
+  );
   while (!socket.destroyed) {
     if (socket.write(many)) await new Promise((resolve) => setImmediate(resolve));
-    else await new Promise<void>((resolve) => {
-      const go = (): void => {
-        socket.removeListener('drain', go);
-        socket.removeListener('close', go);
-        resolve();
-      };
-      socket.once('drain', go);
-      socket.once('close', go);
-    });
+    else
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          socket.removeListener('drain', go);
+          socket.removeListener('close', go);
+          resolve();
+        };
+        socket.once('drain', go);
+        socket.once('close', go);
+      });
   }
 };
 
 /** Answers as the real agent would, until its module is ready; `onCall` is asked for every call. */
-const playHonest = async (onCall: (peer: HostilePeer, request: Record<string, unknown>) => unknown): Promise<HostilePeer> => {
+const playHonest = async (
+  onCall: (peer: HostilePeer, request: Record<string, unknown>) => unknown,
+): Promise<HostilePeer> => {
   const peer = await connectWebSocket(AGENT_SOCKET);
   let digest: unknown;
   peer.answer = (request) => {
@@ -83,16 +96,23 @@ const attacks: Readonly<Record<Attack, () => Promise<unknown>>> = {
       }
     }
   },
-  'no-hello': async () => (await connectWebSocket(AGENT_SOCKET)).send(jsonFrame({ jsonrpc: '2.0', id: 1, method: 'bus.publish', params: { topic: 'a', payload: 1 } })),
+  'no-hello': async () =>
+    (await connectWebSocket(AGENT_SOCKET)).send(
+      jsonFrame({ jsonrpc: '2.0', id: 1, method: 'bus.publish', params: { topic: 'a', payload: 1 } }),
+    ),
   'other-protocol': async () => (await connectWebSocket(AGENT_SOCKET)).send(helloFrame({ protocol: 999 })),
   'other-instance': async () => (await connectWebSocket(AGENT_SOCKET)).send(helloFrame({ instance: 'i-000000000000' })),
-  'claims-a-module': async () => (await connectWebSocket(AGENT_SOCKET)).send(helloFrame({ assigned: { module: 'witness', digest: `sha256:${'0'.repeat(64)}` } })),
+  'claims-a-module': async () =>
+    (await connectWebSocket(AGENT_SOCKET)).send(
+      helloFrame({ assigned: { module: 'witness', digest: `sha256:${'0'.repeat(64)}` } }),
+    ),
   'second-hello': async () => {
     const peer = await connectGreeted(AGENT_SOCKET);
     peer.send(helloFrame());
   },
   'frame-flood': () => flood(jsonFrame({ jsonrpc: '2.0', method: 'x' })),
-  'request-flood': () => flood(jsonFrame({ jsonrpc: '2.0', id: 7, method: 'bus.publish', params: { topic: 'a', payload: 1 } })),
+  'request-flood': () =>
+    flood(jsonFrame({ jsonrpc: '2.0', id: 7, method: 'bus.publish', params: { topic: 'a', payload: 1 } })),
   'ping-flood': () => flood(frame('', 9)),
   'fragment-flood': async () => {
     const peer = await connectGreeted(AGENT_SOCKET);
@@ -100,7 +120,14 @@ const attacks: Readonly<Record<Attack, () => Promise<unknown>>> = {
     await pour(peer, frame(' ', 0, false));
   },
   'reply-flood': () => flood(jsonFrame({ jsonrpc: '2.0', id: 'guessed.1', result: 'x'.repeat(64 * 1024) })),
-  'output-flood': () => flood(jsonFrame({ jsonrpc: '2.0', method: 'output', params: { stream: 'stdout', level: 'info', text: 'x'.repeat(1024), at: 0, droppedBytes: 0 } })),
+  'output-flood': () =>
+    flood(
+      jsonFrame({
+        jsonrpc: '2.0',
+        method: 'output',
+        params: { stream: 'stdout', level: 'info', text: 'x'.repeat(1024), at: 0, droppedBytes: 0 },
+      }),
+    ),
   'huge-frame': async () => {
     const peer = await connectGreeted(AGENT_SOCKET);
     peer.send(frameHead(100 * MIB));

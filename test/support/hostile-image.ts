@@ -20,8 +20,14 @@ export const buildHostileImage = async (): Promise<HostileImage> => {
     const bundle = (entry: string) => bundleAgent({ entry, projectDirectory: PROJECT, cacheDirectory, signal });
     const { tag } = await ensureZoneImage(
       {
-        images, nodePath: process.execPath, agent: await bundle('test/support/hostile-agent.ts'), probe: await bundle('zones/probe/probe.ts'),
-        cacheDirectory, clock, log, buildTimeoutMs: 100_000,
+        images,
+        nodePath: process.execPath,
+        agent: await bundle('test/support/hostile-agent.ts'),
+        probe: await bundle('zones/probe/probe.ts'),
+        cacheDirectory,
+        clock,
+        log,
+        buildTimeoutMs: 100_000,
       },
       signal,
     );

@@ -33,15 +33,21 @@ const alive = (pid: number): boolean => {
 
 /** Pids whose command line names the directory: dockerd, its containerd and its shims. */
 const processesOf = (directory: string): number[] =>
-  readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
-    if (pid === process.pid) return false;
-    try {
-      const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      return /^(dockerd|containerd|containerd-shim.*)$/.test(basename(commandLine[0] ?? '')) && commandLine.some((word) => word.includes(`${directory}/`));
-    } catch {
-      return false; // it ended between the two looks
-    }
-  });
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      if (pid === process.pid) return false;
+      try {
+        const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return (
+          /^(dockerd|containerd|containerd-shim.*)$/.test(basename(commandLine[0] ?? '')) &&
+          commandLine.some((word) => word.includes(`${directory}/`))
+        );
+      } catch {
+        return false; // it ended between the two looks
+      }
+    });
 
 const end = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
   try {
@@ -61,7 +67,8 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
   let child: ChildProcess | null = null;
 
   const containerdPidFile = join(directory, 'exec/containerd/containerd.pid');
-  const containerdLives = (): boolean => existsSync(containerdPidFile) && alive(Number(readFileSync(containerdPidFile, 'utf8')));
+  const containerdLives = (): boolean =>
+    existsSync(containerdPidFile) && alive(Number(readFileSync(containerdPidFile, 'utf8')));
 
   const start = async (): Promise<void> => {
     const log = openSync(logFile, 'a');
@@ -74,8 +81,20 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
     const started = spawn(
       'dockerd',
       [
-        '--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', join(directory, 'pid'), '-H', host,
-        '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false', '--bridge=none', `--live-restore=${options.liveRestore}`,
+        '--data-root',
+        join(directory, 'data'),
+        '--exec-root',
+        join(directory, 'exec'),
+        '--pidfile',
+        join(directory, 'pid'),
+        '-H',
+        host,
+        '--iptables=false',
+        '--ip6tables=false',
+        '--ip-forward=false',
+        '--ip-masq=false',
+        '--bridge=none',
+        `--live-restore=${options.liveRestore}`,
       ],
       { stdio: ['ignore', log, log], detached: true },
     );
@@ -106,13 +125,20 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
     }
     // Left over when dockerd was killed; shims last, since each holds a container.
     for (const left of processesOf(directory)) await end(left, 'SIGKILL');
-    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').flatMap((line) => line.split(' ')[1] ?? []);
-    for (const mount of mounts.filter((path) => path.startsWith(`${directory}/`)).toReversed()) await run('umount', ['-l', mount]);
+    const mounts = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .flatMap((line) => line.split(' ')[1] ?? []);
+    for (const mount of mounts.filter((path) => path.startsWith(`${directory}/`)).toReversed())
+      await run('umount', ['-l', mount]);
     rmSync(directory, { recursive: true, force: true });
   };
 
   const engine: PrivateEngine = {
-    host, directory, pid, running, start,
+    host,
+    directory,
+    pid,
+    running,
+    start,
     kill9: () => end(pid(), 'SIGKILL'),
     signal: (signal) => void process.kill(pid(), signal),
     [Symbol.asyncDispose]: dispose,

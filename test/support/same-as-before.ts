@@ -10,17 +10,25 @@ const SOCKETS_AT_REST = 1;
 
 /** A snapshot without the connection of a client that has just left. */
 export const restingSnapshot = (kernel: KernelUnderTest): Promise<Snapshot> =>
-  eventually('no client is connected', async () => {
-    const snapshot = await kernel.snapshot();
-    return snapshot.sockets <= SOCKETS_AT_REST ? snapshot : null;
-  }, 10_000);
+  eventually(
+    'no client is connected',
+    async () => {
+      const snapshot = await kernel.snapshot();
+      return snapshot.sockets <= SOCKETS_AT_REST ? snapshot : null;
+    },
+    10_000,
+  );
 
 /** Waits until everything is as it was. A new process of the kernel may hold two descriptors more or less. */
 export const expectSame = async (kernel: KernelUnderTest, before: Snapshot): Promise<void> => {
-  await eventually('everything is as before', async () => {
-    const after = await kernel.snapshot();
-    expect(after).toEqual({ ...before, kernelDescriptors: after.kernelDescriptors });
-    expect(Math.abs(after.kernelDescriptors - before.kernelDescriptors)).toBeLessThanOrEqual(2);
-    return true;
-  }, 15_000);
+  await eventually(
+    'everything is as before',
+    async () => {
+      const after = await kernel.snapshot();
+      expect(after).toEqual({ ...before, kernelDescriptors: after.kernelDescriptors });
+      expect(Math.abs(after.kernelDescriptors - before.kernelDescriptors)).toBeLessThanOrEqual(2);
+      return true;
+    },
+    15_000,
+  );
 };

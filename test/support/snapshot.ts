@@ -39,7 +39,11 @@ const descriptorsOf = (pid: number): Record<string, number> => {
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     try {
       const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      const kind = target.startsWith('/') ? 'file' : target.startsWith('anon_inode') ? target : (target.split(':')[0] ?? target);
+      const kind = target.startsWith('/')
+        ? 'file'
+        : target.startsWith('anon_inode')
+          ? target
+          : (target.split(':')[0] ?? target);
       counts[kind] = (counts[kind] ?? 0) + 1;
     } catch {
       // Closed meanwhile.
@@ -55,19 +59,27 @@ const overlaysOf = async (ids: readonly string[], host: string): Promise<Set<str
   return new Set(found.flatMap(({ GraphDriver }) => GraphDriver?.Data?.['MergedDir'] ?? []));
 };
 
-export const takeSnapshot = async (kernel: KernelUnderTest, options: { readonly host?: string; readonly uids?: readonly [number, number] } = {}): Promise<FullSnapshot> => {
+export const takeSnapshot = async (
+  kernel: KernelUnderTest,
+  options: { readonly host?: string; readonly uids?: readonly [number, number] } = {},
+): Promise<FullSnapshot> => {
   const host = options.host ?? ENGINE_HOST;
   const own = await containersOf(kernel.homeId(), host);
   const uids = new Set(own.map(({ Labels }) => Number(Labels['kerneld.uid'])));
   // What exists is read before the engine is asked, so that a container made meanwhile is no stray.
   const { DockerRootDir } = await engineApi<{ readonly DockerRootDir: string }>('GET', '/info', host);
   // Other engines of this machine may share its mount namespace.
-  const merged = readFileSync(`/proc/${engineProcesses(host).dockerd}/mounts`, 'utf8').split('\n').flatMap((line) => {
-    const at = line.split(' ')[1] ?? '';
-    return at.startsWith(`${DockerRootDir}/`) && at.endsWith('/merged') ? [at] : [];
-  });
+  const merged = readFileSync(`/proc/${engineProcesses(host).dockerd}/mounts`, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const at = line.split(' ')[1] ?? '';
+      return at.startsWith(`${DockerRootDir}/`) && at.endsWith('/merged') ? [at] : [];
+    });
   const all = await engineApi<{ Id: string }[]>('GET', '/containers/json?all=1', host);
-  const overlays = await overlaysOf(all.map(({ Id }) => Id), host);
+  const overlays = await overlaysOf(
+    all.map(({ Id }) => Id),
+    host,
+  );
   const [first, last] = options.uids ?? [0, -1];
   const range = new Set(Array.from({ length: Math.max(0, last - first + 1) }, (_, at) => first + at));
   const networks = await engineApi<{ Name: string }[]>('GET', '/networks', host);
@@ -83,7 +95,11 @@ export const takeSnapshot = async (kernel: KernelUnderTest, options: { readonly 
 };
 
 /** Waits until everything is as it was; says what is not. */
-export const sameAs = async (before: FullSnapshot, take: () => Promise<FullSnapshot>, timeoutMs = 15_000): Promise<FullSnapshot> => {
+export const sameAs = async (
+  before: FullSnapshot,
+  take: () => Promise<FullSnapshot>,
+  timeoutMs = 15_000,
+): Promise<FullSnapshot> => {
   const untilMs = performance.now() + timeoutMs;
   for (;;) {
     const now = await take().catch((error: unknown) => {
@@ -105,7 +121,11 @@ const readProcesses = (): ProcessTable => {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
       const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
       const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-      table.set(Number(pid), { parent, name, command: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') });
+      table.set(Number(pid), {
+        parent,
+        name,
+        command: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '),
+      });
     } catch {
       // It ended meanwhile.
     }
@@ -114,7 +134,9 @@ const readProcesses = (): ProcessTable => {
 };
 
 /** The engine behind a socket: its daemon, and the containerd that serves it. */
-export const engineProcesses = (host = ENGINE_HOST): { readonly dockerd: number; readonly containerd: readonly number[] } => {
+export const engineProcesses = (
+  host = ENGINE_HOST,
+): { readonly dockerd: number; readonly containerd: readonly number[] } => {
   const socket = host.replace('unix://', '');
   const table = readProcesses();
   const daemons = [...table].filter(([, { name }]) => name === 'dockerd');
@@ -128,7 +150,9 @@ export const engineProcesses = (host = ENGINE_HOST): { readonly dockerd: number;
 
 /** The shim of a container, which copies its output. */
 export const shimsOf = (containers: readonly string[]): number[] =>
-  [...readProcesses()].flatMap(([pid, { command }]) => (command.includes('containerd-shim') && containers.some((id) => command.includes(id)) ? [pid] : []));
+  [...readProcesses()].flatMap(([pid, { command }]) =>
+    command.includes('containerd-shim') && containers.some((id) => command.includes(id)) ? [pid] : [],
+  );
 
 const TICKS_PER_SECOND = 100; // USER_HZ is 100 on every Linux that Node runs on
 
@@ -144,4 +168,5 @@ export const cpuMs = (pid: number): number => {
 };
 
 /** Resident memory of a process. */
-export const rssBytes = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+export const rssBytes = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;

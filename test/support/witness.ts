@@ -29,7 +29,12 @@ const quantile = (sorted: readonly number[], share: number): number =>
 
 /** Installs the witness into a zone, and keeps one connection for its calls. */
 export const startWitness = async (kernel: KernelUnderTest, zone: 'stable' | 'sandbox'): Promise<Witness> => {
-  await kernel.install({ name: 'witness', zone, code: 'export const echo = (value) => value;', functions: { echo: {} } });
+  await kernel.install({
+    name: 'witness',
+    zone,
+    code: 'export const echo = (value) => value;',
+    functions: { echo: {} },
+  });
   try {
     await kernel.instancePid('witness');
   } catch (error) {
@@ -47,8 +52,13 @@ export const startWitness = async (kernel: KernelUnderTest, zone: 'stable' | 'sa
           const sentMs = performance.now();
           const params = { n: times.length };
           try {
-            const answer = await client.call('module.call', { module: 'witness', function: 'echo', params }, { timeoutMs: CALL_TIMEOUT_MS });
-            if ((answer as { n?: unknown }).n !== params.n) failures.push(`asked for ${params.n}, got ${JSON.stringify(answer)}`);
+            const answer = await client.call(
+              'module.call',
+              { module: 'witness', function: 'echo', params },
+              { timeoutMs: CALL_TIMEOUT_MS },
+            );
+            if ((answer as { n?: unknown }).n !== params.n)
+              failures.push(`asked for ${params.n}, got ${JSON.stringify(answer)}`);
           } catch (thrown) {
             const { code, message } = toKernelError(thrown);
             failures.push(`${code}: ${message}`);
@@ -65,7 +75,13 @@ export const startWitness = async (kernel: KernelUnderTest, zone: 'stable' | 'sa
         await watching;
       }
       const sorted = times.toSorted((a, b) => a - b);
-      const report = { calls: times.length, failures, p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99), maxMs: sorted.at(-1) ?? 0 };
+      const report = {
+        calls: times.length,
+        failures,
+        p50Ms: quantile(sorted, 0.5),
+        p99Ms: quantile(sorted, 0.99),
+        maxMs: sorted.at(-1) ?? 0,
+      };
       return { value, report };
     },
     [Symbol.asyncDispose]: () => client.close(),

@@ -12,14 +12,7 @@ import type { ContainerId, InstanceId } from '../../Kernel/contract/ids.ts';
 import { createActor } from '../../Kernel/contract/machine.ts';
 import type { InstanceExit } from '../../Kernel/contract/operations/shapes.ts';
 import type { ContainerFacts } from '../../Kernel/contract/ports.ts';
-import {
-  INITIAL_OUTPUT_CREDIT_BYTES,
-  AGENT_PROTOCOL,
-  type HelloParams,
-  type HelloResult,
-} from '../../Kernel/contract/wire/agent.schema.ts';
-import type { InstanceLink, LinkHandlers } from '../link/link.ts';
-import { linesOf } from './agent-frames.ts';
+import type { InstanceLink } from '../link/link.ts';
 import { assignModule } from './assign-module.ts';
 import { clearAway } from './clear-away.ts';
 import { drainInstance } from './drain-instance.ts';
@@ -34,7 +27,7 @@ import {
   type InstanceState,
 } from './instance.machine.ts';
 import { createInstanceTimers, KILL_RETRY_MS } from './instance-timers.ts';
-import { findHelloFault } from './hello.verdict.ts';
+import { createLinkHandlers } from './link-handlers.ts';
 import { recordOf } from './instance-record.ts';
 import { createServing } from './serving.ts';
 import { launchContainer, openInstanceLink } from './launch-container.ts';
@@ -84,41 +77,21 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
   const send = actor.send;
   const bounded = (timeoutMs: number): AbortSignal => AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]);
 
-  const handlers: LinkHandlers = {
-    onHello: (hello) => acceptHello(hello),
-    onDisconnect: () => {
-      send({ kind: 'connectionLost' });
-      exits.check();
-    },
-    onViolation: (error) => send({ kind: 'violated', detail: `${error.code}: ${error.message}` }),
-    onOutput: (output) => {
-      for (const line of linesOf(output, assignment.module, id)) ports.appendOutput(line);
-    },
-    onRequest: (method, params) => serving.answerBus(method, params),
-  };
-
-  const acceptHello = (hello: HelloParams): HelloResult => {
-    const fault = findHelloFault(hello, adopted === undefined ? null : assignment.digest);
-    if (fault !== null) {
-      send({ kind: 'violated', detail: fault });
-      throw new KernelError('PROTOCOL', fault);
-    }
-    // An adopted module subscribes again right after its hello: it must find the bus joined.
-    if (adopted !== undefined && link !== null) serving.joinBus(link);
-    // After this frame: the reply must reach the agent before the first request does.
-    setImmediate(() => send({ kind: 'helloAccepted' }));
-    return {
-      protocol: AGENT_PROTOCOL,
-      orphanTimeoutMs: ports.settings().orphanTimeoutMs,
-      outputCreditBytes: INITIAL_OUTPUT_CREDIT_BYTES,
-    };
-  };
-
   const record = (state: 'assigning' | 'assigned'): void =>
     ports.records.write(recordOf({ instance: id, assignment, specDigest: spec.specDigest, uid, state }));
 
   const launch = async (): Promise<void> => {
     try {
+      const handlers = createLinkHandlers({
+        ports,
+        id,
+        assignment,
+        adopted: adopted !== undefined,
+        serving,
+        link: () => link,
+        send,
+        checkExit: exits.check,
+      });
       link = await openInstanceLink(ports, id, handlers);
       if (adopted !== undefined) return;
       releaseSlot = await ports.launchSlots.acquire(AbortSignal.any([ended.signal, unwanted.signal]));
