@@ -24,7 +24,7 @@
 import { z } from 'zod';
 import { TOPIC_PATTERN } from './agent.constants.ts';
 
-export { AGENT_PROTOCOL, CHUNK_BYTES, INITIAL_OUTPUT_CREDIT_BYTES, TOPIC_PATTERN } from './agent.constants.ts';
+export { CHUNK_BYTES, TOPIC_PATTERN } from './agent.constants.ts';
 
 const digest = z.string().max(80);
 
