@@ -3,7 +3,16 @@
  * but the program. Everything is below one short directory (Unix socket paths are limited), and is removed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { engineApi, eventually, run } from './kernel.ts';
 
@@ -59,8 +68,17 @@ const end = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
 };
 
 /** Starts an engine of its own. `liveRestore`: whether its containers outlive it. Needs root. */
-export const startPrivateEngine = async (options: { readonly liveRestore: boolean }): Promise<PrivateEngine> => {
+export const startPrivateEngine = async (options: {
+  readonly liveRestore: boolean;
+  /** Shell scripts by the name of the runtime that each stands for. */
+  readonly runtimes?: Readonly<Record<string, string>>;
+}): Promise<PrivateEngine> => {
   const directory = mkdtempSync('/tmp/pe-');
+  const runtimes = Object.entries(options.runtimes ?? {}).map(([name, script]) => {
+    const path = join(directory, name);
+    writeFileSync(path, script, { mode: 0o755 });
+    return `--add-runtime=${name}=${path}`;
+  });
   const socket = join(directory, 'd.sock');
   const logFile = join(directory, 'log');
   const host = `unix://${socket}`;
@@ -95,6 +113,7 @@ export const startPrivateEngine = async (options: { readonly liveRestore: boolea
         '--ip-masq=false',
         '--bridge=none',
         `--live-restore=${options.liveRestore}`,
+        ...runtimes,
       ],
       { stdio: ['ignore', log, log], detached: true },
     );
