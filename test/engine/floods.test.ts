@@ -29,8 +29,8 @@ import { startWitness, type Witness } from '../support/witness.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
-/** Share of a core that engine, containerd and shims may use: the goal is 5 %, a flood through the pipe costs over 80 %. */
-const ENGINE_SHARE = 0.25;
+/** Share of a core that engine, containerd and shims may use; a flood through the pipe of the engine costs 20 to 80 %. */
+const ENGINE_SHARE = 0.05;
 /** Growth of the kernel while output pours in: buffers and garbage, never the output itself. */
 const KERNEL_GROWTH_BYTES = 96 * MIB;
 const LOG_BYTES = 2 * MIB;

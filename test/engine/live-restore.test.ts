@@ -238,7 +238,7 @@ describe('what a returning kernel finds', () => {
     await kernel.kill9();
     const sandbox = /sandbox: .*/;
     kernel.writeConfig(
-      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 1')),
+      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 128MiB, cpus: 1')),
     );
     await kernel.start();
     expect(await kernel.instancePid('kept')).toBe(kept);
@@ -250,7 +250,7 @@ describe('what a returning kernel finds', () => {
 
     await kernel.kill9();
     kernel.writeConfig(
-      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 80MiB, cpus: 0.5')),
+      fastConfig().replace(sandbox, (line) => line.replace('memory: 64MiB, cpus: 1', 'memory: 128MiB, cpus: 0.5')),
     );
     await kernel.start();
     expect(await kernel.instancePid('kept')).toBe(kept);
