@@ -28,6 +28,19 @@ const verifyValues = (module: Pick<InstalledModule, 'manifest'>, config: Effecti
   });
 };
 
+/** Waits no longer than the signal allows; what is under way goes on to its end. */
+const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+};
+
 export type ModuleRegistry = {
   /**
    * Checks the values of installed modules in a configuration that is about to hold. A module whose values do not
@@ -71,6 +84,8 @@ export const createModuleRegistry = (ports: {
   let installed: readonly InstalledModule[] = [];
   let broken: readonly BrokenModule[] = [];
   let last: Promise<unknown> = Promise.resolve();
+  /** Removals that wait for instances to end, each with what ends its waiting when the module comes back. */
+  const removals = new Set<{ readonly name: string; readonly cameBack: () => void }>();
 
   /** One change at a time: the store and the zones are never told two different truths. */
   const exclusively = <T>(run: () => Promise<T>): Promise<T> => {
@@ -94,7 +109,8 @@ export const createModuleRegistry = (ports: {
   const phaseOf = (name: string): { phase: ModuleShow['phase']; reason: string | null } => {
     const fault = broken.find((module) => module.name === name);
     if (fault !== undefined) return { phase: 'broken', reason: fault.reason };
-    return modulePhase(supervisor.find(name)?.units ?? []);
+    const routed = supervisor.find(name);
+    return modulePhase(routed?.units ?? [], routed?.zoneFault ?? null);
   };
 
   const view = (module: InstalledModule): ModuleShow => ({
@@ -139,6 +155,34 @@ export const createModuleRegistry = (ports: {
     }
   };
 
+  const isBack = (name: string): boolean =>
+    installed.some((module) => module.name === name) || broken.some((module) => module.name === name);
+
+  /**
+   * Takes away what a removed module leaves behind, once nothing of it writes any more. An install in the meantime
+   * starts it again, so that its units never stop: then it is not removed, and its log is that of the new one.
+   */
+  const finishRemoval = async (name: string): Promise<boolean> => {
+    const back = Promise.withResolvers<void>();
+    const removal = { name, cameBack: () => back.resolve() };
+    removals.add(removal);
+    try {
+      const stopped = [...supervisor.zones.values()].map((zone) => zone.moduleStopped(name as ModuleName));
+      await Promise.race([Promise.all(stopped), back.promise]);
+      return await exclusively(async () => {
+        if (isBack(name))
+          throw new KernelError('CONFLICT', `module ${name} was installed again while it was being removed`, {
+            remedy: 'kernelctl module ls shows what is installed.',
+          });
+        await ports.onRemoved(name);
+        ports.report({ kind: 'module.removed', severity: 'info', module: name, reason: 'asked by an operator' });
+        return true;
+      });
+    } finally {
+      removals.delete(removal);
+    }
+  };
+
   return {
     refresh: () => exclusively(reload),
     verifyConfig: (next) => {
@@ -173,6 +217,7 @@ export const createModuleRegistry = (ports: {
         const target = zone ?? installed.find((other) => other.name === manifest.name)?.zone ?? manifest.zone;
         const made = await store.install(manifest.name, { digest, zone: target, by });
         await reload();
+        for (const removal of removals) if (removal.name === made.name) removal.cameBack();
         return made;
       });
       ports.report({
@@ -204,18 +249,13 @@ export const createModuleRegistry = (ports: {
       return view(find(name));
     },
     remove: async (name, signal) => {
-      const running = supervisor.find(name);
       const removed = await exclusively(async () => {
         const gone = await store.remove(name as ModuleName);
         await reload();
         return gone;
       });
       if (!removed) throw new KernelError('MODULE_NOT_FOUND', `no module ${JSON.stringify(name)} is installed`);
-      signal.throwIfAborted();
-      await running?.zone.moduleStopped(name as ModuleName);
-      await ports.onRemoved(name);
-      ports.report({ kind: 'module.removed', severity: 'info', module: name, reason: 'asked by an operator' });
-      return removed;
+      return unlessAborted(finishRemoval(name), signal);
     },
   };
 };

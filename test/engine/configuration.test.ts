@@ -1,9 +1,10 @@
 /** kernel.yaml as an operator edits it while the kernel runs: what a reload says is what a reload does. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ENGINE_HOST,
+  PROJECT,
   containersOf,
   engineApi,
   eventually,
@@ -125,9 +126,11 @@ describe('a reload', () => {
 
   it('applies a live key at once: the back-off of the next restart', async () => {
     // The second failure in a row waits: 20 s, where it waited 50 ms.
-    expect(said(await reload('backoff: { initial: 50ms, max: 500ms', 'backoff: { initial: 20s, max: 20s'))).toEqual([
+    const slower = /backoff: \{ initial: 50ms, max: 500ms(.*\n.*\n.*)window: 30s/;
+    expect(said(await reload(slower, 'backoff: { initial: 20s, max: 20s$1window: 5m'))).toEqual([
       ['restart.backoff.initial', 'live', true],
       ['restart.backoff.max', 'live', true],
+      ['restart.intensity.window', 'live', true],
     ]);
     const first = await kernel.instancePid('greeted');
     process.kill(first, 'SIGKILL');
@@ -257,12 +260,19 @@ describe('a file that is not valid', () => {
     expect((await kernel.status()).mode).toBe('running');
   });
 
-  it('that is gone is refused too', async () => {
-    const { rmSync } = await import('node:fs');
+  it('that is gone gives way to the shipped one, and takes effect again when it is back', async () => {
     rmSync(file());
+    const shipped = join(PROJECT, 'config/kernel.yaml');
+    expect((await kernel.rpc('config.check', {})).file).toBe(shipped);
+    expect((await kernel.rpc('config.show', {})).file).toBe(file());
     const { status, stdout } = await kernel.ctl(['config', 'reload', '--json']);
-    expect(status).toBe(1);
-    expect((JSON.parse(stdout) as { error: { code: string } }).error.code).toMatch(/CONFIG_/);
+    expect(status, stdout).toBe(0);
+    expect((JSON.parse(stdout) as { file: string }).file).toBe(shipped);
+    expect((await kernel.rpc('config.show', {})).file).toBe(shipped);
+    expect(await shown('restart.backoff.initial')).toBe('100ms');
+    kernel.writeConfig(CONFIG);
+    expect((await kernel.rpc('config.reload', {})).file).toBe(file());
+    expect(await shown('restart.backoff.initial')).toBe('50ms');
     expect(await kernel.call('greeted', 'word')).toBe('first');
   });
 

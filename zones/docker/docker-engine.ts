@@ -1,4 +1,5 @@
 /** The container engine over its Unix socket, as the EnginePort of the contract. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { ContainerId } from '../../Kernel/contract/ids.ts';
 import type {
@@ -33,6 +34,8 @@ export type DockerEngineOptions = {
   /** Limit of every request but the import of an image. */
   readonly requestTimeoutMs: number;
 };
+
+const REMOVAL_POLL_MS = 50;
 
 /** The engine and, since they share one connection's settings, its images. */
 export type DockerEngine = EnginePort & { readonly images: ImageStore; readonly socketPath: string };
@@ -94,7 +97,7 @@ export const createDockerEngine = (options: DockerEngineOptions): DockerEngine =
     },
     kill: (container, signal) => killContainer(client, container, signal),
     remove: async (container, signal) => {
-      await client.request(
+      const removed: unknown = await client.request(
         {
           what: 'remove a container',
           run: (docker, abortSignal) => docker.getContainer(container).remove({ force: true, v: true, abortSignal }),
@@ -102,6 +105,9 @@ export const createDockerEngine = (options: DockerEngineOptions): DockerEngine =
         },
         signal,
       );
+      if (removed !== null) return;
+      // What another removal takes away is gone only when the engine no longer knows it: its uid is free then.
+      while ((await inspect(container, signal)) !== null) await delay(REMOVAL_POLL_MS, undefined, { signal });
     },
     inspect,
     isolation: (container, signal) => readIsolation(inspectAnswer, container, signal),

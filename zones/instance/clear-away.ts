@@ -6,7 +6,7 @@ import type { Log } from '../../Kernel/contract/ports.ts';
 import type { InstancePorts } from './instance.ports.ts';
 import { instanceDirectory } from './launch-container.ts';
 
-/** Time between two attempts while the engine is away. */
+/** Time between two attempts, as while the engine is away. */
 const RETRY_MS = 2_000;
 
 /**
@@ -22,17 +22,25 @@ export const clearAway = async (
     readonly log: Log;
   },
 ): Promise<void> => {
-  let { container } = left;
-  while (container !== null) {
-    try {
-      await ports.engine.remove(container, AbortSignal.timeout(ports.settings().engineTimeoutMs));
-      container = null;
-    } catch (thrown) {
-      left.log.warn('the container cannot be removed yet', { reason: toKernelError(thrown).message });
-      await new Promise<void>((resolve) => void ports.clock.after(RETRY_MS, resolve));
+  const { container, id, log } = left;
+  const retried = async (what: string, run: () => Promise<void>): Promise<void> => {
+    for (;;) {
+      try {
+        return await run();
+      } catch (thrown) {
+        log.warn(`${what} cannot be removed yet`, { reason: toKernelError(thrown).message });
+        await new Promise<void>((resolve) => void ports.clock.after(RETRY_MS, resolve));
+      }
     }
+  };
+  if (container !== null) {
+    await retried('the container', () =>
+      ports.engine.remove(container, AbortSignal.timeout(ports.settings().engineTimeoutMs)),
+    );
   }
-  await rm(instanceDirectory(ports.instancesDir, left.id), { recursive: true, force: true });
-  ports.records.remove(left.id);
+  await retried('the directory', async () => {
+    await rm(instanceDirectory(ports.instancesDir, id), { recursive: true, force: true });
+    ports.records.remove(id);
+  });
   if (left.uid !== null) ports.uids.release(left.uid);
 };

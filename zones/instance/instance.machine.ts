@@ -119,16 +119,25 @@ export const classifyExit = (
     return { ...facts, cause: killed.cause, detail: killed.detail };
   if (observed.exitCode === null) return { ...facts, cause: 'unknown', detail: observed.detail };
   if (ABORT_EXITS.has(observed.exitCode)) {
-    return { ...facts, cause: 'heap', detail: 'the JavaScript heap reached its limit, or the runtime aborted' };
+    return {
+      ...facts,
+      cause: 'heap',
+      detail: `exit status ${observed.exitCode}: the JavaScript heap reached its limit, the runtime aborted, or the module chose it`,
+    };
   }
   if (observed.exitCode > SIGNAL_EXIT_BASE) {
-    return { ...facts, cause: 'signal', detail: `ended by signal ${observed.exitCode - SIGNAL_EXIT_BASE}` };
+    return {
+      ...facts,
+      cause: 'signal',
+      detail: `exit status ${observed.exitCode}: ended by signal ${observed.exitCode - SIGNAL_EXIT_BASE}, or the module chose it`,
+    };
   }
   return { ...facts, cause: 'exited', detail: observed.detail || `exit code ${observed.exitCode}` };
 };
 
 const TIMERS_OF: Readonly<Record<InstanceState['kind'], readonly InstanceTimer[]>> = {
-  creating: ['start'],
+  // The engine's own time limit holds: its slowness is not the module's.
+  creating: [],
   connecting: ['start'],
   assigning: ['assign'],
   ready: [],
@@ -193,7 +202,7 @@ const helloAccepted = (state: InstanceState, nowMs: number): InstanceDecision =>
       // The agent can be quicker than the engine's answer to `start`.
       return {
         state: { kind: 'assigning' },
-        effects: [{ kind: 'clearTimer', timer: 'start' }, { kind: 'setTimer', timer: 'assign' }, { kind: 'assign' }],
+        effects: [{ kind: 'setTimer', timer: 'assign' }, { kind: 'assign' }],
         reason: 'the agent connected before the engine answered',
       };
     case 'assigning':
@@ -265,7 +274,11 @@ export const stepInstance = (state: InstanceState, event: InstanceEvent, nowMs: 
   switch (event.kind) {
     case 'containerStarted':
       return state.kind === 'creating'
-        ? { state: { kind: 'connecting', adopted: false }, effects: [], reason: 'the container runs' }
+        ? {
+            state: { kind: 'connecting', adopted: false },
+            effects: [{ kind: 'setTimer', timer: 'start' }],
+            reason: 'the container runs',
+          }
         : ignored(state, 'the agent was quicker');
     case 'createFailed':
       return state.kind === 'creating'

@@ -95,8 +95,6 @@ export const startInstance = (ports: InstancePorts, options: StartInstance): Ins
       link = await openInstanceLink(ports, id, handlers);
       if (adopted !== undefined) return;
       releaseSlot = await ports.launchSlots.acquire(AbortSignal.any([ended.signal, unwanted.signal]));
-      // Only now: the wait for others is not this one's slowness.
-      timers.set('start');
       const onCreated = (created: ContainerId, leased: number): void => {
         container = created;
         uid = leased;

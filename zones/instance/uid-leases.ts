@@ -18,26 +18,28 @@ export type UidLeases = {
   readonly release: (uid: number) => void;
 };
 
-/** `claims`: ids that accounts and subordinate ranges of this machine have, read anew whenever the engine is asked. */
+/** `claims`: ids that accounts and subordinate ranges of this machine have, read anew at each lease. */
 export const createUidLeases = (options: {
   readonly engine: EnginePort;
   readonly range: () => UidRange;
   readonly claims: () => Promise<readonly UidClaim[]>;
 }): UidLeases => {
   const held = new Set<number>();
-  let known: { readonly foreign: ReadonlySet<number>; readonly claims: readonly UidClaim[] } | null = null;
+  let foreign: ReadonlySet<number> | null = null;
   let latest: number | null = null;
 
   return {
     lease: async (signal) => {
-      known ??= { foreign: await options.engine.leasedUids(signal), claims: await options.claims() };
-      const { foreign, claims } = known;
+      foreign ??= await options.engine.leasedUids(signal);
+      const taken = foreign;
+      // An account may have been made since the last time.
+      const claims = await options.claims();
       const range = options.range();
       const reserved = reservedUids(range, claims);
-      const choice = chooseUid(range, (uid) => held.has(uid) || foreign.has(uid) || reserved(uid), latest);
+      const choice = chooseUid(range, (uid) => held.has(uid) || taken.has(uid) || reserved(uid), latest);
       if (!choice.ok) {
         // What was known may be old: the next lease asks again.
-        known = null;
+        foreign = null;
         throw new KernelError('UID_UNAVAILABLE', choice.reason, {
           retryAfterMs: 1000,
           remedy: 'Widen instances.uidRange in kernel.yaml.',
@@ -49,7 +51,7 @@ export const createUidLeases = (options: {
     },
     lost: (uid) => {
       held.delete(uid);
-      known = null;
+      foreign = null;
     },
     hold: (uid) => void held.add(uid),
     release: (uid) => void held.delete(uid),

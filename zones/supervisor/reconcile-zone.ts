@@ -9,8 +9,7 @@ import type { ContainerFacts } from '../../Kernel/contract/ports.ts';
 import type { InstancePorts } from '../instance/instance.ports.ts';
 import type { InstanceRecord } from '../instance/instance-record.ts';
 import type { Report, Unit } from '../unit/unit.runner.ts';
-import type { ZoneBlueprint } from '../zone/zone-blueprint.ts';
-import { planAdoption } from './adoption.plan.ts';
+import { planAdoption, type OpenPlace } from './adoption.plan.ts';
 import type { ZoneUnits } from './zone-units.ts';
 
 export type ReconcilePorts = {
@@ -55,6 +54,8 @@ const adopt = (ports: ReconcilePorts, facts: ContainerFacts, record: InstanceRec
 };
 
 /**
+ * `places` are where a running container may be adopted; without any, whatever runs and is not held is an orphan.
+ *
  * What is on disk is read BEFORE the engine is asked and before the known ids are: an instance that is being made
  * meanwhile, in this zone or the other, is then known or was not seen.
  *
@@ -62,15 +63,14 @@ const adopt = (ports: ReconcilePorts, facts: ContainerFacts, record: InstanceRec
  */
 export const reconcileZone = async (
   ports: ReconcilePorts,
-  blueprint: ZoneBlueprint,
+  places: () => readonly OpenPlace[],
   signal: AbortSignal,
 ): Promise<void> => {
   const { instancesDir, records: kept, engine } = ports.instances;
   const directories = await readdir(instancesDir);
   const { records, damaged } = await kept.readAll();
   const containers = await engine.list(ports.home, signal);
-  const places = ports.units.openPlaces(blueprint);
-  const actions = planAdoption({ zone: ports.zone, containers, records, known: ports.known(), places });
+  const actions = planAdoption({ zone: ports.zone, containers, records, known: ports.known(), places: places() });
   for (const action of actions) {
     if (action.kind === 'adopt') adopt(ports, action.facts, action.record);
     else await removeOrphan(ports, action.facts, action.reason, signal);

@@ -22,6 +22,8 @@ export type RoutedModule = {
   readonly units: readonly Unit[];
   /** Its zone is on its way up: what does not run yet is about to. */
   readonly zoneComing: boolean;
+  /** Why the zone does not serve; null: it does. */
+  readonly zoneFault: string | null;
 };
 
 export type Router = {
@@ -66,7 +68,7 @@ const leastLoaded = (units: readonly Unit[]): Instance | null => {
 };
 
 /** Why there is nothing to wait for; null: an instance may come. */
-const hopeless = ({ desired, units, zoneComing }: RoutedModule): KernelError | null => {
+const hopeless = ({ desired, units, zoneComing, zoneFault }: RoutedModule): KernelError | null => {
   const states = units.map((unit) => unit.state());
   if (states.length > 0 && states.every((state) => state.kind === 'quarantined')) {
     const reason = units[0]?.reason() ?? 'it failed too often';
@@ -77,7 +79,7 @@ const hopeless = ({ desired, units, zoneComing }: RoutedModule): KernelError | n
   const staysAway = (state: UnitState): boolean =>
     state.kind === 'quarantined' || state.kind === 'stopped' || (state.kind === 'stopping' && !state.restart);
   if (!zoneComing && states.every(staysAway)) {
-    return new KernelError('MODULE_UNAVAILABLE', `${desired.name} is stopped, or zone ${desired.zone} is`, {
+    return new KernelError('MODULE_UNAVAILABLE', `${desired.name} does not run: ${zoneFault ?? 'it is stopped'}`, {
       retryAfterMs: 1_000,
     });
   }

@@ -5,6 +5,7 @@
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import { ZONE_NAMES, type InstanceId, type ModuleName, type ZoneName } from '../../Kernel/contract/ids.ts';
 import type { EngineFacts } from '../../Kernel/contract/ports.ts';
+import { zoneReason } from './views.ts';
 import { watchEngine, type EngineWatch } from './engine-watch.ts';
 import type { DesiredModule } from './desired.ts';
 import { createRouter, type CallOptions, type RoutedModule } from './router.ts';
@@ -86,7 +87,9 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
       if (desired === undefined) continue;
       const state = zone.state();
       const zoneComing = state.kind === 'starting' || (state.kind === 'stopping' && state.restart);
-      return { zone, desired, units: zone.units().get(desired.name) ?? [], zoneComing };
+      const serves = state.kind === 'ready' || state.kind === 'degraded';
+      const zoneFault = serves ? null : `zone ${zone.zone} is ${state.kind}: ${zoneReason(state) ?? 'not there yet'}`;
+      return { zone, desired, units: zone.units().get(desired.name) ?? [], zoneComing, zoneFault };
     }
     return null;
   };
@@ -175,7 +178,7 @@ export const createSupervisor = (ports: SupervisorPorts): Supervisor => {
       scheduleSweep();
     },
     setDesired: (modules) => {
-      // A module that moved is first taken out of its old zone.
+      // A module that moved drains in its old zone while it starts in the new one; calls go to the new one only.
       for (const zone of zones.values()) zone.setDesired(modules.filter((module) => module.zone === zone.zone));
     },
     find,

@@ -42,12 +42,15 @@ export const instanceRows = (units: readonly Unit[]): InstanceRow[] =>
 /** The phase of a module from the states of its units, the worst part deciding. */
 export const modulePhase = (
   units: readonly Unit[],
+  zoneFault: string | null,
 ): { readonly phase: ModulePhase; readonly reason: string | null } => {
   const states = units.map((unit) => unit.state());
   const count = (kind: string): number => states.filter((state) => state.kind === kind).length;
   const reasonOf = (kind: string): string | null => units.find((unit) => unit.state().kind === kind)?.reason() ?? null;
-  if (states.length === 0 || count('stopped') + count('stopping') === states.length)
-    return { phase: 'stopped', reason: reasonOf('stopped') };
+  const away = states.filter(
+    (state) => state.kind === 'stopped' || (state.kind === 'stopping' && !state.restart),
+  ).length;
+  if (away === states.length) return { phase: 'stopped', reason: zoneFault ?? reasonOf('stopped') };
   if (count('running') === states.length) return { phase: 'running', reason: null };
   if (count('running') > 0) {
     const amiss = states.find((state) => state.kind !== 'running')!.kind;
@@ -120,7 +123,7 @@ export const inspectZone = async (
     },
     used: {
       memoryBytes: pairs.reduce((sum, { instance }) => sum + instance.spec.memoryBytes, 0),
-      cpus: pairs.reduce((sum, { instance }) => sum + instance.spec.cpus, 0),
+      cpus: Math.round(pairs.reduce((sum, { instance }) => sum + instance.spec.cpus, 0) * 100) / 100,
       instances: pairs.length,
     },
     seccomp: blueprint?.seccomp ?? { profile: config.seccomp ?? zone.zone, sha256: '', allowedSyscalls: 0 },

@@ -16,6 +16,7 @@ import type { Instance, InstancePorts } from '../instance/instance.ports.ts';
 import type { Report, Unit } from '../unit/unit.runner.ts';
 import type { ZoneBlueprint, ZonePreparation } from '../zone/zone-blueprint.ts';
 import { newZone, stepZone, type ZoneEffect, type ZoneEvent, type ZoneState } from '../zone/zone.machine.ts';
+import type { OpenPlace } from './adoption.plan.ts';
 import { sameInstances, type DesiredModule } from './desired.ts';
 import { reconcileZone } from './reconcile-zone.ts';
 import { createZoneUnits, type ZoneUnits } from './zone-units.ts';
@@ -118,20 +119,21 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
     if (serves()) units.open();
   };
 
-  const reconcile = (plan: ZoneBlueprint, signal: AbortSignal): Promise<void> =>
+  const reconcile = (places: () => readonly OpenPlace[], signal: AbortSignal): Promise<void> =>
     reconcileZone(
       { zone, home: ports.home, instances: ports.instances, units, known: ports.known, report: ports.report },
-      plan,
+      places,
       signal,
     );
 
   const prepare = async (attempt: number): Promise<void> => {
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(ports.config().lifecycle.componentTimeoutMs)]);
     try {
-      blueprint = await ports.preparation.resolve(zone, signal);
+      const plan = await ports.preparation.resolve(zone, signal);
+      blueprint = plan;
       units.fit();
-      await reconcile(blueprint, signal);
-      probe = await ports.preparation.probe(blueprint, signal);
+      await reconcile(() => units.openPlaces(plan), signal);
+      probe = await ports.preparation.probe(plan, signal);
       if (!probe.passed) {
         const failed = probe.checks.filter((check) => !check.passed).map(({ name }) => name);
         throw new KernelError('ISOLATION_INCOMPLETE', `the probe was not refused: ${failed.join(', ')}`, {
@@ -170,6 +172,9 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
         return;
       case 'openUnits':
         return openUnits();
+      case 'closeUnits':
+        for (const unit of units.all()) unit.stop();
+        return;
       case 'drainUnits':
         void drainUnits(effect.attempt);
         return;
@@ -211,7 +216,12 @@ export const createZoneRuntime = (ports: ZoneRuntimePorts, zone: ZoneName): Zone
       for (const instance of units.instances()) instance.checkExit();
     },
     sweep: async (signal) => {
-      if (blueprint !== null && serves()) await reconcile(blueprint, signal);
+      const plan = blueprint;
+      if (serves() && plan !== null) return reconcile(() => units.openPlaces(plan), signal);
+      // Nothing may run in a zone that is disabled, or that was stopped. One that is about to start adopts first.
+      const state = actor.state();
+      const closed = state.kind === 'stopped' && (state.attempt > 0 || !ports.config().zones[zone].enabled);
+      if (closed) await reconcile(() => [], signal);
     },
     moduleStopped: async (module) => {
       await Promise.all((units.byModule().get(module) ?? []).map((unit) => unit.stopped()));

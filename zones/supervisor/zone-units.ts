@@ -91,6 +91,10 @@ export const createZoneUnits = (ports: ZoneUnitsPorts): ZoneUnits => {
         report: ports.report,
         onChange: ports.onChange,
         policy: () => ports.config().restart,
+        siblingDeaths: () =>
+          (units.get(name) ?? [])
+            .filter((unit) => unit.index !== index)
+            .reduce((sum, unit) => sum + unit.recentDeaths(), 0),
         makeInstance: ({ restarts }, owner) => {
           // An adopted instance may end before the probe of this start has passed: until then nothing new starts.
           if (!ports.serves()) throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is not ready for ${name}`);

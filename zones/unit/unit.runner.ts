@@ -22,6 +22,8 @@ export type UnitPorts = {
   readonly random: Random;
   readonly log: Log;
   readonly policy: () => RestartPolicy;
+  /** Deaths within the window of the module's other places. */
+  readonly siblingDeaths: () => number;
   readonly report: Report;
   /** Admits, makes and starts an instance; throws KernelError when the host cannot. */
   readonly makeInstance: (
@@ -43,6 +45,8 @@ export type Unit = {
   /** The instance that answers calls now. */
   readonly serving: () => Instance | null;
   readonly restarts: () => number;
+  /** Its own deaths within the window. */
+  readonly recentDeaths: () => number;
   readonly lastExit: () => InstanceExit | null;
   readonly reason: () => string | null;
   readonly start: () => void;
@@ -97,7 +101,14 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
     },
     onLost: (cause, detail) => {
       const fault = HOST_CAUSES.has(cause) ? 'host' : 'module';
-      actor.send({ kind: 'instanceLost', attempt, reason: `${cause}: ${detail}`, fault, jitter: ports.random.unit() });
+      actor.send({
+        kind: 'instanceLost',
+        attempt,
+        reason: `${cause}: ${detail}`,
+        fault,
+        jitter: ports.random.unit(),
+        siblingDeaths: ports.siblingDeaths(),
+      });
     },
     onGone: (exit) => {
       lastExit = exit;
@@ -113,7 +124,7 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
         details: { exitCode: exit.exitCode, signal: exit.signal, oomKilled: exit.oomKilled },
       });
       instances.delete(attempt);
-      actor.send({ kind: 'instanceGone', attempt });
+      actor.send({ kind: 'instanceGone', attempt, cause: `${exit.cause}: ${exit.detail}` });
       settle();
       ports.onChange();
     },
@@ -139,6 +150,7 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
         reason: `${error.code}: ${error.message}`,
         fault: 'host',
         jitter: ports.random.unit(),
+        siblingDeaths: ports.siblingDeaths(),
       });
     }
   };
@@ -149,7 +161,8 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
         return launch(effect.attempt);
       case 'retire': {
         const instance = instances.get(effect.attempt);
-        if (instance === undefined) actor.send({ kind: 'instanceGone', attempt: effect.attempt });
+        if (instance === undefined)
+          actor.send({ kind: 'instanceGone', attempt: effect.attempt, cause: 'never started' });
         else instance.drain(effect.cause);
         return;
       }
@@ -192,6 +205,10 @@ export const createUnit = (ports: UnitPorts, identity: { zone: ZoneName; module:
       return instance?.state().kind === 'ready' ? instance : null;
     },
     restarts: () => actor.state().history.restarts,
+    recentDeaths: () => {
+      const sinceMs = clock.monotonicMs() - ports.policy().intensity.windowMs;
+      return actor.state().history.deathsMs.filter((atMs) => atMs > sinceMs).length;
+    },
     lastExit: () => lastExit,
     reason: () => reason,
     start: () => actor.send({ kind: 'startRequested' }),

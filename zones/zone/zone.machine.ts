@@ -51,6 +51,8 @@ export type ZoneEffect =
   | { readonly kind: 'prepare'; readonly attempt: number }
   /** Bring the units to what is desired. */
   | { readonly kind: 'openUnits' }
+  /** End what was adopted: the zone does not refuse what it must, so nothing may run in it. */
+  | { readonly kind: 'closeUnits' }
   /** Stop all units; ends in `drained`. */
   | { readonly kind: 'drainUnits'; readonly attempt: number }
   | { readonly kind: 'setRetry'; readonly attempt: number };
@@ -80,10 +82,12 @@ const requested = (
   const reason = wantsStop ? event.reason : event.kind === 'restartRequested' ? 'asked to restart' : 'asked to start';
   switch (state.kind) {
     case 'stopped':
-    case 'failed':
       return wantsStop
         ? { state: { kind: 'stopped', attempt: state.attempt, reason }, effects: [], reason }
         : start(state, reason);
+    case 'failed':
+      // What was adopted before the fault still runs: only a plain start leaves it alone.
+      return event.kind === 'startRequested' ? start(state, reason) : drain(state, !wantsStop, reason);
     case 'starting':
       // Adopted instances may run already: a stop drains whatever is there.
       return wantsStop ? drain(state, false, reason) : ignored(state, 'already starting');
@@ -143,7 +147,7 @@ export const stepZone = (state: ZoneState, event: ZoneEvent): ZoneDecision => {
               reason: event.reason,
               remedy: event.remedy,
             },
-            effects: event.retry ? [{ kind: 'setRetry', attempt: state.attempt }] : [],
+            effects: event.retry ? [{ kind: 'setRetry', attempt: state.attempt }] : [{ kind: 'closeUnits' }],
             reason: event.reason,
           }
         : ignored(state, 'from an earlier attempt');

@@ -1,6 +1,7 @@
 /**
  * Supervision of one unit: one of the `instances: n` places of a module, filled by one instance after
- * another. Back-off, restart intensity and quarantine as in Erlang/OTP's supervisor and s6, per unit.
+ * another. Back-off, restart intensity and quarantine as in Erlang/OTP's supervisor and s6. The intensity is that of the
+ * module: deaths of its other places count too.
  *
  * ```
  *  stopped --start--> starting --ready--> running --lost--> backoff --elapsed--> starting
@@ -52,7 +53,14 @@ export type UnitState =
       readonly reason: string;
       readonly history: UnitHistory;
     }
-  | { readonly kind: 'quarantined'; readonly attempt: number; readonly reason: string; readonly history: UnitHistory }
+  | {
+      readonly kind: 'quarantined';
+      readonly attempt: number;
+      readonly reason: string;
+      /** Of all places of the module within the window. */
+      readonly deaths: number;
+      readonly history: UnitHistory;
+    }
   | { readonly kind: 'stopping'; readonly attempt: number; readonly restart: boolean; readonly history: UnitHistory };
 
 export type UnitEvent =
@@ -69,9 +77,11 @@ export type UnitEvent =
       readonly reason: string;
       readonly fault: 'module' | 'host';
       readonly jitter: number;
+      /** Deaths of the other places of the module within the window. */
+      readonly siblingDeaths: number;
     }
-  /** The container of the attempt is confirmed gone. */
-  | { readonly kind: 'instanceGone'; readonly attempt: number }
+  /** The container of the attempt is confirmed gone, and why by the engine's word. */
+  | { readonly kind: 'instanceGone'; readonly attempt: number; readonly cause: string }
   | { readonly kind: 'backoffElapsed'; readonly attempt: number }
   | { readonly kind: 'stableElapsed'; readonly attempt: number };
 
@@ -103,6 +113,9 @@ export const backoffDelayMs = (policy: RestartPolicy, failures: number, jitter: 
 /** Delay after a failure of the host: patient, never zero, never counted. */
 const hostDelayMs = (policy: RestartPolicy, jitter: number): number =>
   Math.round(Math.max(policy.backoff.initialMs, 250) * (1 + jitter));
+
+const quarantineReason = (policy: RestartPolicy, deaths: number, last: string): string =>
+  `${deaths} failures within ${policy.intensity.windowMs} ms, the last: ${last}`;
 
 const ignored = (state: UnitState, why: string): UnitDecision => ({ state, effects: [], reason: `ignored: ${why}` });
 
@@ -166,11 +179,12 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
     const recent = before.deathsMs.filter((at) => nowMs - at < policy.intensity.windowMs);
     const deathsMs = [...recent, nowMs].slice(-(policy.intensity.restarts + 1));
     const history = { restarts: before.restarts + 1, deathsMs, failures: before.failures + 1 };
-    if (deathsMs.length > policy.intensity.restarts) {
-      const reason = `${deathsMs.length} failures within ${policy.intensity.windowMs} ms, the last: ${event.reason}`;
+    const deaths = deathsMs.length + event.siblingDeaths;
+    if (deaths > policy.intensity.restarts) {
+      const reason = quarantineReason(policy, deaths, event.reason);
       return {
-        state: { kind: 'quarantined', attempt, reason, history: { ...history, restarts: before.restarts } },
-        effects: [{ kind: 'clearStable' }, { kind: 'tellQuarantined', reason }],
+        state: { kind: 'quarantined', attempt, reason, deaths, history: { ...history, restarts: before.restarts } },
+        effects: [{ kind: 'clearStable' }],
         reason,
       };
     }
@@ -218,6 +232,11 @@ export const createUnitStep = (policy: RestartPolicy): Step<UnitState, UnitEvent
         }
         return lost(state, event, nowMs);
       case 'instanceGone':
+        if (state.kind === 'quarantined' && state.attempt === event.attempt) {
+          // The first sign of an end is often no more than a lost connection: only now the engine has said why.
+          const reason = quarantineReason(policy, state.deaths, event.cause);
+          return { state: { ...state, reason }, effects: [{ kind: 'tellQuarantined', reason }], reason };
+        }
         if (state.kind !== 'stopping' || state.attempt !== event.attempt)
           return ignored(state, 'its replacement is already decided');
         return state.restart

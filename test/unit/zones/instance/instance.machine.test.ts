@@ -84,9 +84,8 @@ describe(`the instance machine, all ${walk.states.length} states and ${walk.tran
     }
   });
 
-  it('leaves no state but ready and gone without a timer, and clears the old one', () => {
+  it('leaves no state but creating, ready and gone without a timer, and clears the old one', () => {
     const timerOf: Record<string, string | undefined> = {
-      creating: 'start',
       connecting: 'start',
       assigning: 'assign',
       draining: 'drain',

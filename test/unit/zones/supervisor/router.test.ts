@@ -36,7 +36,7 @@ const stateOf = (kind: 'running' | 'starting' | 'stopped' | 'quarantined'): Unit
   kind === 'running'
     ? { kind, attempt: 1, instance: 'i-000000000001' as never, history: HISTORY }
     : kind === 'quarantined'
-      ? { kind, attempt: 1, reason: 'it failed', history: HISTORY }
+      ? { kind, attempt: 1, reason: 'it failed', deaths: 4, history: HISTORY }
       : { kind, attempt: 1, history: HISTORY };
 
 type Answer = (name: string, params: unknown, options: { timeoutMs: number; signal: AbortSignal }) => Promise<unknown>;
@@ -65,7 +65,7 @@ const bench = (units: Unit[], contract: object = {}, zoneComing = false) => {
     functions: new Map([['f', contractOf(contract)]]),
   } as unknown as DesiredModule;
   const find = (module: string): RoutedModule | null =>
-    module === 'm' ? { desired, units: current.units, zoneComing } : null;
+    module === 'm' ? { desired, units: current.units, zoneComing, zoneFault: null } : null;
   const router = createRouter({ clock, find, defaultTimeoutMs: () => 5_000 });
   const call = (options: { timeoutMs?: number; signal?: AbortSignal } = {}, name = 'f', module = 'm') =>
     router

@@ -84,15 +84,16 @@ describe(`the zone machine, all ${walk.states.length} states and ${walk.transiti
     }
   });
 
-  it('does not try again by itself after a probe that was not refused', () => {
-    for (const { event, effects } of walk.transitions) {
-      if (event.kind === 'prepareFailed' && !event.retry) expect(effects).toEqual([]);
+  it('ends what runs and does not try again by itself after a probe that was not refused', () => {
+    for (const { before, event, effects } of walk.transitions) {
+      if (event.kind !== 'prepareFailed' || event.retry || late(event, before) || before.kind !== 'starting') continue;
+      expect(effects).toEqual([{ kind: 'closeUnits' }]);
     }
   });
 
   it('is stopped only after everything was drained, if anything could run', () => {
     for (const { before, event, after } of walk.transitions) {
-      if (after.kind !== 'stopped' || before.kind === 'stopped' || before.kind === 'failed') continue;
+      if (after.kind !== 'stopped' || before.kind === 'stopped') continue;
       expect([before.kind, event.kind]).toEqual(['stopping', 'drained']);
     }
   });

@@ -27,9 +27,9 @@ const eventsIn = (state: UnitState): UnitEvent[] => [
   { kind: 'adopted', instance, restarts: 2 },
   ...[state.attempt, state.attempt - 1].flatMap((attempt): UnitEvent[] => [
     { kind: 'instanceReady', attempt, instance },
-    { kind: 'instanceLost', attempt, reason: 'x', fault: 'module', jitter: 0 },
-    { kind: 'instanceLost', attempt, reason: 'x', fault: 'host', jitter: 0 },
-    { kind: 'instanceGone', attempt },
+    { kind: 'instanceLost', attempt, reason: 'x', fault: 'module', jitter: 0, siblingDeaths: 0 },
+    { kind: 'instanceLost', attempt, reason: 'x', fault: 'host', jitter: 0, siblingDeaths: 0 },
+    { kind: 'instanceGone', attempt, cause: 'exited: exit code 1' },
     { kind: 'backoffElapsed', attempt },
     { kind: 'stableElapsed', attempt },
   ]),
@@ -82,7 +82,7 @@ describe(`the unit machine, all ${walk.states.length} states and ${walk.transiti
 
   it('leaves quarantine only when it is replaced or stopped', () => {
     for (const { before, event, after } of walk.transitions) {
-      if (before.kind === 'quarantined' && after !== before)
+      if (before.kind === 'quarantined' && after.kind !== 'quarantined')
         expect(['replaceRequested', 'stopRequested']).toContain(event.kind);
     }
   });
@@ -109,7 +109,7 @@ const live = (gapsMs: readonly number[]): { readonly state: UnitState; readonly 
       state = step(state, { kind: 'stableElapsed', attempt: state.attempt }, nowMs).state;
     state = step(
       state,
-      { kind: 'instanceLost', attempt: state.attempt, reason: 'x', fault: 'module', jitter: 0 },
+      { kind: 'instanceLost', attempt: state.attempt, reason: 'x', fault: 'module', jitter: 0, siblingDeaths: 0 },
       nowMs,
     ).state;
     if (state.kind === 'backoff') {
@@ -120,6 +120,39 @@ const live = (gapsMs: readonly number[]): { readonly state: UnitState; readonly 
   }
   return { state, delays };
 };
+
+describe('quarantine', () => {
+  const lost = (state: UnitState, siblingDeaths: number): UnitState =>
+    step(
+      state,
+      {
+        kind: 'instanceLost',
+        attempt: state.attempt,
+        reason: 'connectionLost: gone',
+        fault: 'module',
+        jitter: 0,
+        siblingDeaths,
+      },
+      0,
+    ).state;
+
+  it('counts the deaths of the other places of the module', () => {
+    const started = step(newUnit, { kind: 'startRequested' }, 0).state;
+    expect(lost(started, policy.intensity.restarts - 1).kind).not.toBe('quarantined');
+    expect(lost(started, policy.intensity.restarts).kind).toBe('quarantined');
+  });
+
+  it('is told with the cause that the engine names, once the container is gone', () => {
+    const state = lost(step(newUnit, { kind: 'startRequested' }, 0).state, policy.intensity.restarts);
+    const { effects } = step(
+      state,
+      { kind: 'instanceGone', attempt: state.attempt, cause: 'oom: the memory limit was reached' },
+      0,
+    );
+    const reason = '4 failures within 60000 ms, the last: oom: the memory limit was reached';
+    expect(effects).toEqual([{ kind: 'tellQuarantined', reason }]);
+  });
+});
 
 describe('restarting', () => {
   it('is at once after the first failure, then doubles', () => {
