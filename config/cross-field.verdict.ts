@@ -175,6 +175,41 @@ const orderRules = (config: EffectiveConfig): readonly CrossFieldIssue[] => {
     }));
 };
 
+/**
+ * The least time from the first of the deaths that quarantine needs to the last, when every instance dies at once:
+ * the delays between them alone, with all of their jitter taken off. No delay follows the first death.
+ */
+const shortestRunMs = ({ backoff, intensity }: EffectiveConfig['restart']): number => {
+  let totalMs = 0;
+  let delayMs = backoff.initialMs;
+  for (let failures = 2; failures <= intensity.restarts; failures += 1) {
+    totalMs += Math.min(backoff.maxMs, delayMs) * (1 - backoff.jitter);
+    delayMs = Math.min(backoff.maxMs, delayMs * backoff.factor);
+  }
+  return totalMs;
+};
+
+/** Deaths that the back-off spreads over more than the window never add up: a broken module would restart for ever. */
+const quarantineRules = ({ restart }: EffectiveConfig): readonly CrossFieldIssue[] => {
+  const { restarts, windowMs } = restart.intensity;
+  const neededMs = shortestRunMs(restart);
+  if (neededMs < windowMs) return [];
+  return [
+    {
+      keys: [
+        'restart.intensity.window',
+        'restart.intensity.restarts',
+        'restart.backoff.max',
+        'restart.backoff.initial',
+        'restart.backoff.factor',
+        'restart.backoff.jitter',
+      ],
+      message: `a module that fails at once is never quarantined: the back-off of ${restarts} restarts takes ${formatDuration(Math.ceil(neededMs))}, the window is ${formatDuration(windowMs)}`,
+      expected: `more than ${formatDuration(Math.ceil(neededMs))}, fewer restarts or a shorter back-off`,
+    },
+  ];
+};
+
 const sizeClassRules = (config: EffectiveConfig): readonly CrossFieldIssue[] =>
   ZONE_NAMES.filter((zone) => !SIZE_CLASSES_BYTES.includes(config.zones[zone].instance.memoryBytes)).map((zone) => ({
     keys: [`zones.${zone}.instance.memory`] as const,
@@ -189,4 +224,5 @@ export const checkAcrossFields = (config: EffectiveConfig, machine: MachineFacts
   ...temporaryRules(config),
   ...uidRules(config),
   ...orderRules(config),
+  ...quarantineRules(config),
 ];

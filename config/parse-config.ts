@@ -21,6 +21,8 @@ export type ConfigSource = {
   readonly from: 'file' | 'default' | 'machine';
   readonly line?: number;
   readonly column?: number;
+  /** Read from this file earlier, and in force until a restart whatever the file says now. */
+  readonly kept?: { readonly file: string };
 };
 /** By key, as `zones.stable.memory` or `modules.greeter.config`. */
 export type ConfigSources = ReadonlyMap<string, ConfigSource>;

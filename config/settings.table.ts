@@ -21,7 +21,7 @@ export const API_VERSION = 'kerneld/v1';
 export const API_VERSION_DESCRIBE = 'Version of this file format.';
 
 export const SETTINGS = section('Configuration of kerneld.', {
-  pool: section('What all zones may use together.', {
+  pool: section('What the zones take their shares of.', {
     memory: memoryShare({
       default: 'auto',
       effect: 'live',
@@ -35,7 +35,8 @@ export const SETTINGS = section('Configuration of kerneld.', {
       effect: 'live',
       of: 'the machine',
       auto: true,
-      describe: 'Cores of the pool. auto: nine tenths of the machine.',
+      describe:
+        'Cores of the pool, which zones take their shares of; the sum over all instances is not bounded yet. auto: nine tenths of the machine.',
     }),
   }),
   zones: section('The isolation profiles and their shares of the pool.', {
@@ -93,7 +94,7 @@ export const SETTINGS = section('Configuration of kerneld.', {
     pingInterval: duration({
       default: '5s',
       min: 100,
-      max: HOUR,
+      max: 30 * SECOND,
       effect: 'restart',
       describe: 'Time between two checks that the engine answers.',
     }),

@@ -6,8 +6,15 @@ import { ALL_SETTINGS } from './settings.table.ts';
 
 export type ConfigRow = { readonly key: string; readonly value: string; readonly from: string };
 
+const placeOf = (source: ConfigSource | undefined, file: string): string =>
+  source?.line === undefined ? 'default' : `${source.kept?.file ?? file}:${source.line}`;
+
+/** A line of a file that has been written anew since names another text: said, so that nobody looks there. */
+const untilRestart = (source: ConfigSource | undefined): string =>
+  source?.kept === undefined ? '' : ', until a restart';
+
 const describeSource = (source: ConfigSource | undefined, shown: string, file: string): string => {
-  const place = source?.line === undefined ? 'default' : `${file}:${source.line}`;
+  const place = placeOf(source, file);
   const written = source === undefined ? shown : String(source.value);
   if (source?.from === 'machine') return source.line === undefined ? 'machine' : `machine (auto, ${place})`;
   return written === shown ? place : `${place} (${written})`;
@@ -15,7 +22,8 @@ const describeSource = (source: ConfigSource | undefined, shown: string, file: s
 
 /**
  * Every setting with its effective value in written form and its origin: `kernel.yaml:12`, `default` or
- * `machine`; where the value was worked out, what was written follows in brackets.
+ * `machine`; where the value was worked out, what was written follows in brackets. A value that a reload could
+ * not change names the line it was read from, `until a restart`.
  */
 export const describeConfig = (input: {
   readonly config: EffectiveConfig;
@@ -24,15 +32,15 @@ export const describeConfig = (input: {
 }): readonly ConfigRow[] => {
   const rows = ALL_SETTINGS.map(({ key, effectivePath, leaf }): ConfigRow => {
     const value = leaf.format(effectiveValue(input.config, effectivePath));
-    return { key, value, from: describeSource(input.sources.get(key), value, input.file) };
+    const source = input.sources.get(key);
+    return { key, value, from: `${describeSource(source, value, input.file)}${untilRestart(source)}` };
   });
   const modules = Object.keys(input.config.modules)
     .toSorted()
     .map((name): ConfigRow => {
       const key = `modules.${name}.config`;
       const value = formatModuleConfig(input.config.modules[name]);
-      const line = input.sources.get(key)?.line;
-      return { key, value, from: line === undefined ? 'default' : `${input.file}:${line}` };
+      return { key, value, from: placeOf(input.sources.get(key), input.file) };
     });
   return [...rows, ...modules];
 };

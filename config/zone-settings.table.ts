@@ -22,7 +22,8 @@ export const zoneSection = (name: string, defaults: { readonly share: string; re
       effect: 'live',
       of: 'the pool',
       auto: false,
-      describe: 'Cores that the zone may use.',
+      describe:
+        'Bounds the cores that one instance of the zone may be given; the sum over its instances is not bounded yet.',
     }),
     maxInstances: integer({
       default: 64,

@@ -158,7 +158,6 @@ export const createComponents = (ports: ComponentPorts): Readonly<Record<Compone
           log,
           paths,
           config: configState.config,
-          configFile: configState.file,
           projectDirectory: ports.projectDirectory,
           claims: ports.claims,
           appendOutput: (line) => need('output').append(line.module, line),

@@ -26,7 +26,6 @@ export type ComposeZonesOptions = {
   readonly log: Log;
   readonly paths: HomePaths;
   readonly config: () => EffectiveConfig;
-  readonly configFile: string;
   readonly projectDirectory: string;
   readonly claims: () => Promise<readonly UidClaim[]>;
   readonly appendOutput: (line: LogLine) => void;
@@ -57,7 +56,6 @@ export const composeZones = (options: ComposeZonesOptions): Supervisor => {
     claims,
     config,
     projectDirectory: options.projectDirectory,
-    configFile: options.configFile,
     cacheDirectory: join(paths.state, 'cache'),
     instancesDir: paths.instancesDir,
   });

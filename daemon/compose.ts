@@ -86,7 +86,8 @@ export const compose = (options: ComposeOptions): Composed => {
   const log = createRelayLog(() => parts.log ?? early);
   const events: EventBus = createEventBus({ clock, capacity: JOURNAL_CAPACITY });
   const shipped = join(options.projectDirectory, 'config/kernel.yaml');
-  const configFile = options.configFile ?? chooseConfigFile(paths, existsSync, shipped);
+  // Asked anew at each reading: a file put into the home takes effect with a reload, one taken away ceases to.
+  const findConfigFile = (): string => options.configFile ?? chooseConfigFile(paths, existsSync, shipped);
 
   const need = needOf(parts);
 
@@ -102,7 +103,7 @@ export const compose = (options: ComposeOptions): Composed => {
     parts.control?.setLimits(config.wire.operator);
     await parts.modules?.refresh();
   };
-  const loaded = createConfigState(configFile, {
+  const loaded = createConfigState(findConfigFile, {
     verify: (next) => parts.modules?.verifyConfig(next),
     onApplied: applyConfig,
   });
@@ -117,7 +118,7 @@ export const compose = (options: ComposeOptions): Composed => {
         report({
           kind: 'config.reloaded',
           severity: 'info',
-          reason: `${result.changes.length} keys changed, ${live} applied live`,
+          reason: `${result.file}: ${result.changes.length} keys changed, ${live} applied live`,
         });
         return result;
       } catch (thrown) {
@@ -159,7 +160,7 @@ export const compose = (options: ComposeOptions): Composed => {
       gate: gate.figures(),
       control: parts.control?.figures() ?? null,
       output: parts.output?.figures() ?? null,
-      log: { lostLines: (parts.log ?? early).lost() },
+      log: { lostLines: (parts.log ?? early).lost().file, lostOutputLines: (parts.log ?? early).lost().output },
       lockHeld: parts.home?.lockHeld() ?? false,
     }),
   });

@@ -6,7 +6,10 @@ import { write } from 'node:fs';
  */
 export type FdSink = {
   readonly write: (text: string) => void;
+  /** Texts not taken because too much was waiting. */
   readonly dropped: () => number;
+  /** Nobody will ever read again: the texts from here on are nobody's loss, and not counted. */
+  readonly gone: () => boolean;
   /** Resolves when everything was written, or after the time given. */
   readonly flush: (timeoutMs: number) => Promise<void>;
 };
@@ -53,7 +56,8 @@ export const createFdSink = (fd: number): FdSink => {
 
   return {
     write: (text) => {
-      if (broken || waitingLength + text.length > MAX_WAITING_BYTES) {
+      if (broken) return;
+      if (waitingLength + text.length > MAX_WAITING_BYTES) {
         dropped += 1;
         return;
       }
@@ -62,6 +66,7 @@ export const createFdSink = (fd: number): FdSink => {
       pump();
     },
     dropped: () => dropped,
+    gone: () => broken,
     flush: (timeoutMs) =>
       new Promise((resolve) => {
         if (!writing && (waiting.length === 0 || broken)) return resolve();

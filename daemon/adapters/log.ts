@@ -19,7 +19,7 @@ export type LogOptions = {
   /** `kernel.log`; null: standard output only, as before the home is known. */
   readonly file: RotatingFileOptions | null;
   /** Descriptor of standard output, or where lines go instead; null: nowhere. */
-  readonly output: 1 | 2 | Pick<FdSink, 'write' | 'flush' | 'dropped'> | null;
+  readonly output: 1 | 2 | Pick<FdSink, 'write' | 'flush' | 'dropped' | 'gone'> | null;
   /** For people instead of programs; by default when the descriptor is a terminal. */
   readonly pretty?: boolean;
   readonly wallMs?: () => number;
@@ -28,11 +28,37 @@ export type LogOptions = {
 export type KernelLog = Log &
   Disposable & {
     readonly setLevel: (level: ConfiguredLevel) => void;
-    /** Lines that the disk or the reader of standard output did not take. */
-    readonly lost: () => number;
+    /** Lines that `kernel.log` lacks, and lines that a slow reader of standard output did not get. */
+    readonly lost: () => { readonly file: number; readonly output: number };
     /** Waits for standard output; the file needs none. */
     readonly flush: (timeoutMs: number) => Promise<void>;
   };
+
+/** Looks at a count of losses after each line: tells that they begin, and how many they were when a line got through. */
+const createLossReport = (
+  count: () => number,
+  onBegin: () => void,
+  onOver: (missing: number) => void,
+): (() => void) => {
+  let seen = 0;
+  let told = 0;
+  let losing = false;
+  return () => {
+    const now = count();
+    if (now !== seen) {
+      if (!losing) onBegin();
+      losing = true;
+      // The report may have been lost as well.
+      seen = count();
+      return;
+    }
+    if (!losing) return;
+    losing = false;
+    const missing = now - told;
+    told = now;
+    onOver(missing);
+  };
+};
 
 export const createLog = (options: LogOptions): KernelLog => {
   const output = typeof options.output === 'number' ? createFdSink(options.output) : options.output;
@@ -40,8 +66,6 @@ export const createLog = (options: LogOptions): KernelLog => {
   const pretty = options.pretty ?? terminal;
   const file = options.file === null ? null : openRotatingFile(options.file);
   const wallMs = options.wallMs ?? Date.now;
-  let lostReported = 0;
-
   const destination = {
     // pino sets this before each write to a destination that asks for metadata.
     lastLevel: 0,
@@ -67,19 +91,33 @@ export const createLog = (options: LogOptions): KernelLog => {
     destination,
   );
 
-  const lost = (): number => (file?.lost() ?? 0) + (output?.dropped() ?? 0);
+  // Each of the two is told through the other one when it begins, and with a count once it is over.
+  const reports = [
+    createLossReport(
+      () => file?.lost() ?? 0,
+      () => root.warn('lines of this log are being lost'),
+      (missing) => root.warn({ missing }, 'lines of this log were lost'),
+    ),
+    createLossReport(
+      () => output?.dropped() ?? 0,
+      () => root.warn('standard output does not keep up'),
+      (missing) => root.warn({ missing }, 'lines are missing on standard output'),
+    ),
+  ];
+  let goneTold = false;
+  const reportGone = (): void => {
+    if (goneTold || output?.gone() !== true) return;
+    goneTold = true;
+    root.warn('standard output is gone');
+  };
   const wrap = (fields: Record<string, unknown>): Log => {
     const line =
       (level: keyof typeof LEVELS) =>
       (message: string, more?: LogFields): void => {
         if (LEVELS[level] < root.levelVal) return;
         root[level](more === undefined ? fields : { ...fields, ...safeFields(more) }, message);
-        const count = lost();
-        if (count === lostReported) return;
-        const missing = count - lostReported;
-        // Set before the report is written: a report that is lost too is counted, and made again with the next line.
-        lostReported = count;
-        root.warn({ missing }, 'lines of this log were lost');
+        reportGone();
+        for (const report of reports) report();
       };
     return {
       debug: line('debug'),
@@ -96,7 +134,7 @@ export const createLog = (options: LogOptions): KernelLog => {
     setLevel: (level) => {
       root.level = level;
     },
-    lost,
+    lost: () => ({ file: file?.lost() ?? 0, output: output?.dropped() ?? 0 }),
     flush: (timeoutMs) => output?.flush(timeoutMs) ?? Promise.resolve(),
     [Symbol.dispose]: () => file?.[Symbol.dispose](),
   };

@@ -1,4 +1,5 @@
 /** What a command works with: where the kernel is, how to answer, and when to stop. */
+import { KernelError } from '../../Kernel/contract/errors.ts';
 import type { OperationInput, OperationResult } from '../../Kernel/contract/operations/index.ts';
 import type { CallOptions } from '../client/limits.ts';
 import type { KernelClient } from '../client/connect.ts';
@@ -44,8 +45,21 @@ export const present = <T>(session: Session, value: T, render: (value: T, style:
   session.json ? session.out.write(`${jsonLine(value)}\n`) : session.out.lines(render(value, session.style));
 
 /**
+ * A follower ends with its kernel, whichever way that ends: with a word of its own (`STOPPING`), or with a
+ * connection that breaks. An `UNAVAILABLE` that the kernel itself answers names no socket.
+ */
+const kernelGone = (error: unknown): KernelError | null => {
+  if (!(error instanceof KernelError)) return null;
+  if (error.code === 'STOPPING') return new KernelError('NO_KERNEL', 'the kernel stopped', { cause: error });
+  if (error.code !== 'UNAVAILABLE' || !('socket' in error.context)) return null;
+  return new KernelError('NO_KERNEL', 'the kernel went away', { cause: error, context: error.context });
+};
+
+/**
  * Prints the items of a stream as they come. With `--json` they are one array, or one document a line when
  * following. Interrupting a stream that is followed is its normal end.
+ *
+ * @throws KernelError `NO_KERNEL` when the kernel ends while it is followed
  */
 export const presentStream = async <N extends StreamName>(
   session: Session,
@@ -62,7 +76,8 @@ export const presentStream = async <N extends StreamName>(
       else collected.push(item);
     }
   } catch (error) {
-    if (!(params.follow && session.signal.aborted)) throw error;
+    if (!params.follow) throw error;
+    if (!session.signal.aborted) throw kernelGone(error) ?? error;
   }
   if (session.json && !params.follow) await session.out.write(`${jsonLine(collected)}\n`);
   return 0;

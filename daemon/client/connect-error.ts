@@ -44,6 +44,6 @@ export const connectError = (thrown: unknown, socketPath: string): KernelError =
         context,
       });
     default:
-      return toKernelError(thrown, 'UNAVAILABLE');
+      return new KernelError('UNAVAILABLE', toKernelError(thrown).message, { cause: thrown, context });
   }
 };

@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import si from 'systeminformation';
 import { toKernelError } from '../../Kernel/contract/errors.ts';
 import { SOCKET_PATH_MAX_BYTES, type HomePaths } from '../../Kernel/contract/paths.ts';
+import type { ZoneName } from '../../Kernel/contract/ids.ts';
 import type { OperationResult } from '../../Kernel/contract/operations/index.ts';
 import type { Clock, EnginePort } from '../../Kernel/contract/ports.ts';
 import { formatSize } from '../../Kernel/contract/units.ts';
@@ -41,7 +42,11 @@ export type DoctorPorts = {
   readonly clock: Clock;
   readonly brokenModules: () => readonly { readonly name: string; readonly reason: string }[];
   readonly uidConflicts: () => Promise<readonly string[]>;
+  readonly zoneEnabled: (zone: ZoneName) => boolean;
 };
+
+/** Why a zone that kernel.yaml disables does not run. */
+export const DISABLED = 'disabled in kernel.yaml';
 
 const engineRemedy = (thrown: unknown, hangs: boolean): string => {
   if (hangs)
@@ -89,11 +94,12 @@ const checkEngine = async ({ engine, engineHost }: DoctorPorts, signal: AbortSig
   }
 };
 
-const checkZones = ({ supervisor }: DoctorPorts): Check[] =>
+export const checkZones = ({ supervisor, zoneEnabled }: Pick<DoctorPorts, 'supervisor' | 'zoneEnabled'>): Check[] =>
   [...supervisor.zones.values()].map((zone) => {
     const name = `zone ${zone.zone}`;
     const probe = zone.probe();
     const state = zone.state();
+    if (state.kind === 'stopped' && !zoneEnabled(zone.zone)) return ok(name, DISABLED);
     const held =
       probe === null
         ? 'no probe yet'

@@ -12,7 +12,7 @@ import type { Supervisor, ZoneRuntime } from '../../zones/supervisor/supervisor.
 import { inspectZone, zoneReason, zoneRow } from '../../zones/supervisor/views.ts';
 import type { OutputLog } from '../adapters/output-log.ts';
 import type { ConfigState } from './config-state.ts';
-import { examine } from './doctor.ts';
+import { DISABLED, examine } from './doctor.ts';
 import type { ModuleRegistry } from './module-registry.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -40,6 +40,12 @@ export type HandlerPorts = {
 
 type ZoneResult = OperationResult<'zone.start'>;
 
+const zoneEnabled = (ports: HandlerPorts, zone: ZoneName): boolean => ports.configState.config().zones[zone].enabled;
+
+/** A zone that nobody starts says so, and not that it was not started yet. */
+const reasonOfZone = (ports: HandlerPorts, zone: ZoneRuntime): string | null =>
+  zone.state().kind === 'stopped' && !zoneEnabled(ports, zone.zone) ? DISABLED : zoneReason(zone.state());
+
 const zoneResult = (zone: ZoneRuntime): ZoneResult => ({
   zone: zone.zone,
   state: zone.state().kind,
@@ -59,7 +65,10 @@ const status = (ports: HandlerPorts): OperationResult<'kernel.status'> => {
     home: ports.paths.state,
     uptimeMs: Math.round(process.uptime() * 1000),
     engine: { state: engine.state, host: ports.engineHost(), version: engine.facts?.version ?? null },
-    zones: [...(supervisor?.zones.values() ?? [])].map(zoneRow),
+    zones: [...(supervisor?.zones.values() ?? [])].map((zone) => ({
+      ...zoneRow(zone),
+      reason: reasonOfZone(ports, zone),
+    })),
     modules: ports.modulesIfUp()?.rows() ?? [],
   };
 };
@@ -133,6 +142,7 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
             .filter(({ phase }) => phase === 'broken')
             .map(({ name, reason }) => ({ name, reason: reason ?? '' })),
         uidConflicts: ports.uidConflicts,
+        zoneEnabled: (zone) => zoneEnabled(ports, zone),
       },
       ctx.signal,
     ),
@@ -142,21 +152,24 @@ export const createHandlers = (ports: HandlerPorts): Handlers => ({
     [...ports.supervisor().zones.values()].map((zone) => ({
       name: zone.zone,
       state: zone.state().kind,
-      reason: zoneReason(zone.state()),
+      reason: reasonOfZone(ports, zone),
       instances: zone.instances().length,
       modules: zone.desired().size,
       memoryBytes: ports.configState.config().zones[zone.zone].memoryBytes,
       cpus: ports.configState.config().zones[zone.zone].cpus,
     })),
-  'zone.inspect': async ({ zone }, ctx) =>
-    inspectZone(
-      zoneOf(ports, zone),
-      ports.configState.config().zones[zone],
+  'zone.inspect': async ({ zone: name }, ctx) => {
+    const zone = zoneOf(ports, name);
+    const seen = await inspectZone(
+      zone,
+      ports.configState.config().zones[name],
       { clock: ports.clock, engine: ports.engine() },
       ctx.signal,
-    ),
+    );
+    return { ...seen, reason: reasonOfZone(ports, zone) };
+  },
   'zone.start': async ({ zone }, ctx) => {
-    if (!ports.configState.config().zones[zone].enabled) {
+    if (!zoneEnabled(ports, zone)) {
       throw new KernelError('ZONE_UNAVAILABLE', `zone ${zone} is disabled`, {
         remedy: `Set zones.${zone}.enabled in kernel.yaml.`,
       });

@@ -1,7 +1,7 @@
 /** Makes a zone ready: image, seccomp profile, specification; then the probe. */
 import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { EffectiveConfig } from '../../Kernel/contract/effective-config.ts';
 import { KernelError, toKernelError } from '../../Kernel/contract/errors.ts';
 import { parseInstanceId, ZONE_NAMES, type HomeId, type InstanceId, type ZoneName } from '../../Kernel/contract/ids.ts';
@@ -41,8 +41,6 @@ export type PrepareZonePorts = {
   readonly config: () => EffectiveConfig;
   /** The installed program: where `zones/`, `config/` and the lock file are. */
   readonly projectDirectory: string;
-  /** Paths in kernel.yaml are relative to it. */
-  readonly configFile: string;
   readonly cacheDirectory: string;
   readonly instancesDir: string;
 };
@@ -55,10 +53,7 @@ const readProfile = async (
   zone: ZoneName,
 ): Promise<{ name: string; text: string; allowed: number }> => {
   const named = ports.config().zones[zone].seccomp;
-  const file =
-    named === null
-      ? join(ports.projectDirectory, 'config/seccomp', `${zone}.json`)
-      : resolve(dirname(ports.configFile), named);
+  const file = named === null ? join(ports.projectDirectory, 'config/seccomp', `${zone}.json`) : named;
   try {
     const profile = JSON.parse(await readFile(file, 'utf8')) as { syscalls?: { names?: unknown[]; action?: string }[] };
     const allowed = new Set(

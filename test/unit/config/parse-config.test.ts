@@ -141,6 +141,27 @@ const BROKEN: readonly (readonly [string, string, readonly string[]])[] = [
     ['kernel.yaml:2:30  restart.backoff.initial: 1m is more than restart.backoff.max allows; expected at most 30s'],
   ],
   [
+    'a back-off longer than the window of quarantine',
+    `${HEADER}restart: {backoff: {initial: 20s, max: 20s}, intensity: {restarts: 5, window: 30s}}\n`,
+    [
+      'kernel.yaml:2:79  restart.intensity.window: a module that fails at once is never quarantined: the back-off of 5 restarts takes 64s, the window is 30s; expected more than 64s, fewer restarts or a shorter back-off',
+    ],
+  ],
+  [
+    'more restarts than a window can hold at the longest delay',
+    `${HEADER}restart: {intensity: {restarts: 100}}\n`,
+    [
+      'kernel.yaml:2:33  restart.intensity.window: a module that fails at once is never quarantined: the back-off of 100 restarts takes 2200880ms, the window is 5m; expected more than 2200880ms, fewer restarts or a shorter back-off',
+    ],
+  ],
+  [
+    'an engine that is hardly ever asked',
+    `${HEADER}engine: {pingInterval: 31s}\n`,
+    [
+      'kernel.yaml:2:24  engine.pingInterval: "31s" is too large; expected a time with unit (ms, s, m, h, d) from 100ms to 30s',
+    ],
+  ],
+  [
     'frames that do not fit',
     `${HEADER}bus: {maxPayload: 4MiB}\nwire: {agent: {bytesPerSecond: 1MiB}}\n`,
     [
@@ -288,6 +309,23 @@ describe('broken files', () => {
       expect(issuesOf(`\uFEFF${text.replaceAll('\n', '\r\n')}`)).toEqual(lines);
     },
   );
+});
+
+describe('quarantine', () => {
+  const restart = (text: string) => issuesOf(`${HEADER}restart: {${text}}\n`);
+  it('is within reach up to the last millisecond, whatever part of the delays is random', () => {
+    const delays = 'backoff: {initial: 10s, max: 10s, factor: 1, jitter: 0}';
+    // Four deaths: the second at once, then twice after ten seconds.
+    expect(restart(`${delays}, intensity: {restarts: 3, window: 20001ms}`)).toEqual([]);
+    expect(restart(`${delays}, intensity: {restarts: 3, window: 20s}`)).toHaveLength(1);
+    expect(restart(`${delays.replace('0}', '0.5}')}, intensity: {restarts: 3, window: 20s}`)).toEqual([]);
+  });
+  it('needs no delay for the first two deaths', () => {
+    const delays = 'backoff: {initial: 1h, max: 1h, jitter: 0}';
+    for (const restarts of [0, 1])
+      expect(restart(`${delays}, intensity: {restarts: ${restarts}, window: 1s}`)).toEqual([]);
+    expect(restart(`${delays}, intensity: {restarts: 2, window: 1s}`)).toHaveLength(1);
+  });
 });
 
 describe('hostile files', () => {

@@ -22,6 +22,16 @@ describe('describeConfig', () => {
     expect(rows.get('modules.idle.config')).toBe('{} | default');
   });
 
+  it('a value that a reload could not change names the file and line it was read from', () => {
+    const { config, sources } = valid(`${HEADER}control:\n  group: none\n`);
+    const kept = new Map([...sources].map(([key, source]) => [key, { ...source, kept: { file: 'old.yaml' } }]));
+    const rows = new Map(
+      describeConfig({ config, sources: kept, file: 'new.yaml' }).map(({ key, from }) => [key, from]),
+    );
+    expect(rows.get('control.group')).toBe('old.yaml:3, until a restart');
+    expect(rows.get('logs.level')).toBe('default, until a restart');
+  });
+
   it('the shipped file writes every value the way it is shown', () => {
     for (const { from } of describeConfig({ ...valid(SHIPPED), file: 'f' })) {
       expect(from).toMatch(/^f:\d+$|^f:\d+ \(\d+%\)$|^machine \(auto, f:\d+\)$/);

@@ -25,7 +25,12 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const open = (more: Partial<LogOptions> = {}) => {
   const shown: string[] = [];
-  const output = { write: (text: string) => void shown.push(text), flush: async () => undefined, dropped: () => 0 };
+  const output = {
+    write: (text: string) => void shown.push(text),
+    flush: async () => undefined,
+    dropped: () => 0,
+    gone: () => false,
+  };
   const log = createLog({
     level: 'info',
     file: { path, maxFileBytes: 1e6, files: 3 },
@@ -174,12 +179,58 @@ describe('the log of the kernel', () => {
     for (let i = 0; i < 3; i += 1) log.info('x', { i });
     log.critical('also');
     expect(shown.filter((line) => !line.includes('lost'))).toHaveLength(4);
-    expect(log.lost()).toBeGreaterThanOrEqual(4);
+    expect(log.lost()).toEqual({ file: 5, output: 0 });
     unlinkSync(path);
     log.info('again');
     expect(lines().map((line) => line['message'])).toEqual(['again', 'lines of this log were lost']);
     log.info('and on');
     expect(lines()).toHaveLength(3);
+  });
+
+  it('tells that standard output is gone once, and never that the file lost lines', () => {
+    let gone = false;
+    const output = { write: () => undefined, flush: async () => undefined, dropped: () => 0, gone: () => gone };
+    const { log } = open({ output });
+    log.info('before');
+    gone = true;
+    for (let i = 0; i < 3; i += 1) log.info('after', { i });
+    expect(lines().map((line) => line['message'])).toEqual([
+      'before',
+      'after',
+      'standard output is gone',
+      'after',
+      'after',
+    ]);
+    expect(log.lost()).toEqual({ file: 0, output: 0 });
+  });
+
+  it('tells that standard output does not keep up once, and what is missing there when it does again', () => {
+    let full = false;
+    let dropped = 0;
+    const output = {
+      write: () => {
+        if (full) dropped += 1;
+      },
+      flush: async () => undefined,
+      dropped: () => dropped,
+      gone: () => false,
+    };
+    const { log } = open({ output });
+    full = true;
+    for (let i = 0; i < 3; i += 1) log.info('x', { i });
+    full = false;
+    log.info('again');
+    log.info('and on');
+    expect(lines().map((line) => [line['message'], line['missing']])).toEqual([
+      ['x', undefined],
+      ['standard output does not keep up', undefined],
+      ['x', undefined],
+      ['x', undefined],
+      ['again', undefined],
+      ['lines are missing on standard output', 4],
+      ['and on', undefined],
+    ]);
+    expect(log.lost()).toEqual({ file: 0, output: 4 });
   });
 
   it('begins a new line after one that was cut short', () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { WebSocket } from 'ws';
 import { KernelError } from '../../../../Kernel/contract/errors.ts';
 import { startSmallKernel, until, type Behaviour } from '../client/small-kernel.ts';
 import { EVENT, STATUS } from './answers.ts';
@@ -289,21 +290,59 @@ describe('events', () => {
     });
   });
 
-  it('end with 1 when the kernel goes away', async () => {
-    await using kernel = await startSmallKernel({
-      streams: {
-        'event.follow': async function* (_: unknown, signal: AbortSignal) {
-          yield EVENT;
-          await forever(_, signal);
+  const LINE = { at: '2026-05-01T00:00:00.000Z', stream: 'stdout', module: 'm', instance: 'i-1', text: 'x' };
+  const endless = async function* (item: unknown, signal: AbortSignal) {
+    yield item;
+    await forever(null, signal);
+  };
+
+  it.each([
+    ['closes the connection as it stops', (socket: WebSocket) => socket.close(1001), 'the kernel stopped'],
+    ['is killed', (socket: WebSocket) => socket.terminate(), 'the kernel went away'],
+  ])('and logs -f end with 3 and one line when the kernel %s', async (_, cutOff, told) => {
+    for (const argv of [
+      ['events', '-f'],
+      ['logs', 'm', '-f'],
+    ]) {
+      await using kernel = await startSmallKernel({
+        streams: {
+          'event.follow': (_params, signal) => endless(EVENT, signal),
+          'module.logs': (_params, signal) => endless(LINE, signal),
         },
+      });
+      const onStdout = () => {
+        for (const socket of kernel.connections()) cutOff(socket);
+      };
+      const outcome = await runProgram(['--socket', kernel.socketPath, ...argv], { onStdout });
+      expect(outcome).toMatchObject({ status: 3, stderr: `kernelctl: ${told} (NO_KERNEL)\n` });
+    }
+  });
+
+  it('end with 3 when the kernel withdraws the stream because it stops', async () => {
+    const streams = {
+      'event.follow': async function* (): AsyncGenerator {
+        yield EVENT;
+        throw new KernelError('STOPPING', 'the kernel is stopping');
       },
-    });
-    const cutOff = () => {
-      for (const socket of kernel.connections()) socket.close(1001);
     };
-    const outcome = await runProgram(['--socket', kernel.socketPath, 'events', '-f'], { onStdout: cutOff });
-    expect(outcome.status).toBe(1);
-    expect(outcome.stderr).toContain('STOPPING');
+    expect(await against({ streams }, ['events', '-f', '--json'])).toMatchObject({
+      status: 3,
+      stdout: expect.stringContaining('NO_KERNEL'),
+    });
+    expect(await against({ streams }, ['events'])).toMatchObject({ status: 1 });
+  });
+
+  it('end with 1 when the kernel answers that it cannot follow', async () => {
+    const streams = {
+      'event.follow': async function* (): AsyncGenerator {
+        yield EVENT;
+        throw new KernelError('UNAVAILABLE', 'output is not up yet', { retryAfterMs: 200 });
+      },
+    };
+    expect(await against({ streams }, ['events', '-f'])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('UNAVAILABLE'),
+    });
   });
 });
 

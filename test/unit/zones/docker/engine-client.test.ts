@@ -75,6 +75,23 @@ describe('an engine that', () => {
     });
   });
 
+  it.each([
+    [500, '{"message":"disk full"}', '(HTTP 500): "disk full"'],
+    [431, 'no JSON at all', '(HTTP 431): "Request Header Fields Too Large"'],
+    [400, '{"message":""}', '(HTTP 400): "Bad Request"'],
+    [409, '[1]', '(HTTP 409): "Conflict"'],
+    [503, 'null', '(HTTP 503): "Service Unavailable"'],
+  ])('refuses with %i and %s is told by the status and its own words only', async (status, body, told) => {
+    const engine = await serve((_request, response) => response.writeHead(status).end(body));
+    const failure = await engine.inspect(container, never).then(
+      () => null,
+      (error: KernelError) => error,
+    );
+    expect(failure).toMatchObject({ code: 'ENGINE_FAILED', context: { status } });
+    expect(failure?.message).toMatch(/^the container engine refused to .* \(HTTP \d+\): "[^"]*"$/);
+    expect(failure?.message).toContain(told);
+  });
+
   it('says "already so" is not an error', async () => {
     const status = { '/start': 304, '/kill': 409 } as Record<string, number>;
     const engine = await serve((request, response) => {
