@@ -11,6 +11,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          // They keep no state between files, and a worker for each file costs more than the tests in it.
+          isolate: false,
           testTimeout: 10_000,
         },
       },

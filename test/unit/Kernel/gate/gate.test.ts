@@ -6,7 +6,7 @@ import type { Handlers, KernelMode, Step } from '../../../../Kernel/gate/call.ts
 import { createGate } from '../../../../Kernel/gate/gate.ts';
 import { standardSteps } from '../../../../Kernel/gate/steps/standard-steps.ts';
 import { createClock } from '../../../../daemon/adapters/clock.ts';
-import { event, handlers, OPERATOR, testGate } from './fixture.ts';
+import { event, handlers, OPERATOR, testGate } from '../../../support/gate-fixture.ts';
 
 const forever = () => new Promise<never>(() => undefined);
 const call = { module: 'greeter', function: 'hello', params: { name: 'Ada' } };

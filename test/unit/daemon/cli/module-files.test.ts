@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadArtifact } from '../../../../daemon/cli/commands/module-files.ts';
 import { KernelError } from '../../../../Kernel/contract/errors.ts';
-import { openServer } from '../control/fixture.ts';
+import { openServer } from '../../../support/control-fixture.ts';
 import { runProgram } from './run-program.ts';
 
 const workshop = async () => {

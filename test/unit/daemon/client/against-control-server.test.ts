@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { connect } from '../../../../daemon/client/connect.ts';
 import { postRpc } from '../../../../daemon/client/post-rpc.ts';
 import { KernelError } from '../../../../Kernel/contract/errors.ts';
-import { openServer, until } from '../control/fixture.ts';
+import { openServer, until } from '../../../support/control-fixture.ts';
 
 const call = { module: 'm', function: 'f', params: { größe: '大' } };
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { requestFrameSchema } from '../../../../Kernel/contract/wire/jsonrpc.schema.ts';
 import { MAX_DEPTH, parseFrame } from '../../../../daemon/control/frame.ts';
-import { openClient, openServer, raw, rpc, until } from './fixture.ts';
+import { openClient, openServer, raw, rpc, until } from '../../../support/control-fixture.ts';
 
 const nearly = fc.record(
   {

@@ -6,8 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { createClock } from '../../../../daemon/adapters/clock.ts';
 import { openControlServer } from '../../../../daemon/control/control-server.ts';
 import { findGroupId } from '../../../../daemon/control/group.ts';
-import { testGate } from '../../Kernel/gate/fixture.ts';
-import { http, LIMITS, noLog, openServer, temporaryDirectory } from './fixture.ts';
+import { testGate } from '../../../support/gate-fixture.ts';
+import { http, LIMITS, noLog, openServer, temporaryDirectory } from '../../../support/control-fixture.ts';
 
 const open = (socketPath: string, more: object = {}) =>
   openControlServer({

@@ -85,7 +85,7 @@ describe('an engine that', () => {
     const engine = await serve((_request, response) => response.writeHead(status).end(body));
     const failure = await engine.inspect(container, never).then(
       () => null,
-      (error: KernelError) => error,
+      (error: unknown) => error as KernelError,
     );
     expect(failure).toMatchObject({ code: 'ENGINE_FAILED', context: { status } });
     expect(failure?.message).toMatch(/^the container engine refused to .* \(HTTP \d+\): "[^"]*"$/);

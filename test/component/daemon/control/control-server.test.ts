@@ -5,8 +5,8 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { event } from '../../Kernel/gate/fixture.ts';
-import { http, LIMITS, openClient, openServer, raw, rpc, until } from './fixture.ts';
+import { event } from '../../../support/gate-fixture.ts';
+import { http, LIMITS, openClient, openServer, raw, rpc, until } from '../../../support/control-fixture.ts';
 
 const call = { module: 'greeter', function: 'hello', params: { name: 'Ada' } };
 const forever = () => new Promise<never>(() => undefined);

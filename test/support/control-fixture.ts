@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
-import type { Log } from '../../../../Kernel/contract/ports.ts';
-import type { Handlers } from '../../../../Kernel/gate/call.ts';
-import { createClock } from '../../../../daemon/adapters/clock.ts';
-import { openControlServer, type ControlServerOptions } from '../../../../daemon/control/control-server.ts';
-import { testGate } from '../../Kernel/gate/fixture.ts';
+import type { Log } from '../../Kernel/contract/ports.ts';
+import type { Handlers } from '../../Kernel/gate/call.ts';
+import { createClock } from '../../daemon/adapters/clock.ts';
+import { openControlServer, type ControlServerOptions } from '../../daemon/control/control-server.ts';
+import { testGate } from './gate-fixture.ts';
 
 const silent = (): undefined => undefined;
 export const noLog: Log = {

@@ -1,10 +1,10 @@
 /** A whole set of handlers with simple answers, and a gate around it. */
-import { OPERATIONS } from '../../../../Kernel/contract/operations/index.ts';
-import type { KernelEvent } from '../../../../Kernel/contract/operations/shapes.ts';
-import type { Handlers, KernelMode } from '../../../../Kernel/gate/call.ts';
-import { createGate } from '../../../../Kernel/gate/gate.ts';
-import { standardSteps } from '../../../../Kernel/gate/steps/standard-steps.ts';
-import { createClock } from '../../../../daemon/adapters/clock.ts';
+import { OPERATIONS } from '../../Kernel/contract/operations/index.ts';
+import type { KernelEvent } from '../../Kernel/contract/operations/shapes.ts';
+import type { Handlers, KernelMode } from '../../Kernel/gate/call.ts';
+import { createGate } from '../../Kernel/gate/gate.ts';
+import { standardSteps } from '../../Kernel/gate/steps/standard-steps.ts';
+import { createClock } from '../../daemon/adapters/clock.ts';
 
 const zoneAnswer = async ({ zone }: { zone: 'stable' | 'sandbox' }) => ({ zone, state: 'ready', reason: null });
 const notNeeded = (): never => {
