@@ -203,7 +203,7 @@ describe('one home', () => {
     for (let round = 1; round <= 8; round += 1) {
       const installing = installDirectory(kernel, 'changing', version(round));
       // kernelctl packs for some 300 ms before it talks to the kernel.
-      await delay(200 + Math.random() * 700);
+      await delay(200 + round * 85);
       await kernel.kill9();
       await installing;
       await kernel.start();
