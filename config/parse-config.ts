@@ -6,7 +6,7 @@ import type { ConfigIssue } from './config-issue.ts';
 import { checkAcrossFields } from './cross-field.verdict.ts';
 import { kernelSchema } from './kernel.schema.ts';
 import type { KernelFile } from './kernel.schema.ts';
-import { nearestKey } from './nearest-key.verdict.ts';
+import { nearestKey } from '../Kernel/contract/nearest-key.verdict.ts';
 import { resolveConfig } from './resolve-config.ts';
 import type { MachineFacts } from './resolve-config.ts';
 import { showValue } from './setting-kinds.table.ts';

@@ -4,7 +4,7 @@
  * reload are all made from these.
  */
 import { formatDuration, formatSize, parseDuration, parseSize } from '../Kernel/contract/units.ts';
-import { nearestKey } from './nearest-key.verdict.ts';
+import { nearestKey } from '../Kernel/contract/nearest-key.verdict.ts';
 
 /**
  * What a change of a setting takes.

@@ -1,6 +1,6 @@
 /** Turns what zod says into what the author of a `module.yaml` can use: place, expectation, nearest key. */
 import type { z } from 'zod';
-import { findNearestKey } from './nearest-key.ts';
+import { nearestKey } from '../nearest-key.verdict.ts';
 import { manifestSchema, RESERVED_KEYS } from './manifest.schema.ts';
 import type { Path, Source } from './manifest-source.ts';
 
@@ -102,7 +102,7 @@ export const describeIssue = (source: Source, file: string, issue: z.core.$ZodIs
       const reserved = path.length === 0 && RESERVED_KEYS.includes(key);
       const message = reserved ? `${key} is reserved for a later version` : `unknown key ${JSON.stringify(key)}`;
       const expected = `one of ${known.join(', ')}`;
-      const suggestion = reserved ? undefined : findNearestKey(key, known);
+      const suggestion = reserved ? undefined : nearestKey(key, known);
       return issueAt(source, file, [...path, key], { message, expected, suggestion, part: 'key' });
     });
   }
@@ -131,7 +131,7 @@ const nearestValue = (root: unknown, path: Path, values: readonly unknown[]): st
     root,
   );
   return typeof value === 'string'
-    ? findNearestKey(
+    ? nearestKey(
         value,
         values.filter((known) => typeof known === 'string'),
       )

@@ -1,5 +1,5 @@
 /** Turns one written schema into a node, keyword by keyword, and notes every fault on the way. */
-import { findNearestKey } from '../nearest-key.ts';
+import { nearestKey } from '../../nearest-key.verdict.ts';
 import { type SchemaNode, TYPE_BITS } from './compiled-schema.ts';
 import { ANNOTATIONS, DIALECT, KEYWORDS, KNOWN_KEYWORDS, REFUSED } from './keywords.ts';
 
@@ -109,7 +109,7 @@ const refuseKeyword = (on: Compilation, key: string, path: Path): void => {
       path,
       `unknown keyword ${shown}`,
       'a keyword of the documented subset of JSON Schema',
-      findNearestKey(key, KNOWN_KEYWORDS),
+      nearestKey(key, KNOWN_KEYWORDS),
     );
 };
 
@@ -127,7 +127,7 @@ const fillAny = (on: Compilation, node: SchemaNode, schema: Record<string, unkno
           [...path, 'type'],
           'unknown type',
           Object.keys(TYPE_BITS).join(', '),
-          typeof type === 'string' ? findNearestKey(type, Object.keys(TYPE_BITS)) : undefined,
+          typeof type === 'string' ? nearestKey(type, Object.keys(TYPE_BITS)) : undefined,
         );
     }
   }

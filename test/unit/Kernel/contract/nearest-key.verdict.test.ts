@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { editDistance, nearestKey } from '../../../config/nearest-key.verdict.ts';
+import { editDistance, nearestKey } from '../../../../Kernel/contract/nearest-key.verdict.ts';
 
 describe('nearestKey', () => {
   const known = ['memory', 'cpus', 'maxInstances', 'startTimeout', 'image'];

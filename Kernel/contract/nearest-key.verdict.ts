@@ -38,7 +38,7 @@ export const nearestKey = (written: string, known: readonly string[]): string | 
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const word of known) {
     const distance = plain(written) === plain(word) ? 0 : editDistance(written.toLowerCase(), word.toLowerCase());
-    const near = distance <= Math.max(1, Math.floor(word.length / 3));
+    const near = distance <= Math.max(1, Math.floor(Math.max(word.length, written.length) / 3));
     if (near && (best === undefined || distance < best.distance)) best = { word, distance };
   }
   return best?.word;
